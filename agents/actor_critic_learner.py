@@ -9,15 +9,15 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.networks.architectures import MLP, RECURRENT, ActorCritic, is_pictures, network_for
 from agents.networks.heads import Head, head_for
 from agents.networks.inference import InferenceCopy
 from agents.networks.normalize import PixelMoments, ReturnScale, RunningMoments, ValueScale
 from agents.networks.recurrent import RecurrentActorCritic
+from agents.optim.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
+from agents.optim.train_step import adam
 from agents.pinned_buffers import PinnedBuffers
 from agents.rollouts.rollout import Choice
-from agents.train_step import adam
 from sim.records import Array, Decision, State
 from sim.vector import Worlds
 from supervised.distributed import process_group
@@ -81,7 +81,7 @@ class ActorCriticLearner:
             return_scale: divides rewards, and so multiplies shown values.
             value_scale: of the values that the network gives; None: they are in the unit of rewards.
             values: numbers that tell an observation's value: 1, or 3 logits of win, draw and loss.
-            cuda_graphs: whether choosing actions for learning is a CUDA graph; see `agents.cuda_graphs`.
+            cuda_graphs: whether choosing actions is a CUDA graph; see `agents.optim.cuda_graphs`.
 
         Raises:
             NetworkError: if the network does not fit the spaces.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agents.optim.train_step import minibatches
 from agents.rollouts.rollout import Rollout
-from agents.train_step import minibatches
 from sim.records import Episode
 from supervised.distributed import ProcessGroup
 

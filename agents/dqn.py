@@ -25,15 +25,15 @@ from torch import Tensor
 
 from agents.actors.feed import ShardFeed
 from agents.actors.shards import Stretch
-from agents.cuda_graphs import GraphChoice
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName, network_for
+from agents.optim.cuda_graphs import GraphChoice
+from agents.optim.schedules import linear_schedule
+from agents.optim.train_step import GradientStep, adam
 from agents.q_policy import QPolicy, best_actions
 from agents.replay import Priorities, Replay, ReplaySamples
 from agents.rollouts.frame_stacks import FrameStacks
 from agents.rollouts.rollout_stretch import EPSILON, add_stretch
-from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, adam
 from sim.double_buffer import DoubleBufferedWorlds
 from sim.fields import NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Array, Budget, Episode, Progress, State
@@ -83,7 +83,9 @@ class DQN(Validated):
     adam_epsilon: PositiveFloat = 1e-8  # 1.5e-4 in Hessel et al. 2018: too large for a few million steps
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    compile: bool = (
+        False  # loss and gradient by torch.compile, on CUDA as graphs; see agents.optim.train_step
+    )
     cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 

@@ -18,27 +18,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
-from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
-from agents.flat_adam import FlatAdam
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
+from agents.networks.heads import GaussianHead
 from agents.networks.memory_format import take
 from agents.networks.normalize import ReturnScale, ValueScale
-from agents.ppo_gradient import GaussianPPOGradient
+from agents.optim.cuda_graphs import GraphChoice
+from agents.optim.flat_adam import FlatAdam
+from agents.optim.ppo_gradient import GaussianPPOGradient
+from agents.optim.schedules import linear_schedule
+from agents.optim.train_step import GradientStep, check_minibatch, minibatches
 from agents.returns import explained_variance
 from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.rollouts.rollout import Rollout, RolloutCollector
-from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, minibatches
-from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
 from supervised.precision import autocast_cache
@@ -75,6 +76,9 @@ class PPO(Validated):
     max_grad_norm: PositiveFloat = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
+    # Of continuous actions before learning: log of the standard deviation. From −1 on a policy finds smooth
+    # gaits where noise as wide as the motors' range finds only jerks (Raffin et al. 2021 start at −2).
+    log_std_init: Annotated[float, Range(ge=-10, le=2)] = 0.0
     normalize_observations: bool = False  # by running mean and deviation, of pictures by pixel
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     normalize_values: bool = False  # the network's values are standardised λ-returns
@@ -82,7 +86,9 @@ class PPO(Validated):
     # by 1.5, below half as many multiplied (RSL-RL, rl_games); 0: the rate follows its schedule.
     desired_kl: NonNegativeFloat = 0.0
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    compile: bool = (
+        False  # loss and gradient by torch.compile, on CUDA as graphs; see agents.optim.train_step
+    )
     cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: the mode instead of a sample
 
@@ -233,7 +239,11 @@ class PPOLearner(ActorCriticLearner):
             cuda_graphs=config.cuda_graphs,
         )
         self.config = config
-        # Tensors, for the sake of a compiled loss; see agents.train_step.
+        if isinstance(self.head, GaussianHead):
+            self.head.log_std.detach().fill_(config.log_std_init)
+        elif config.log_std_init:
+            raise ValueError(f"log_std_init is of continuous actions, and these are {action_space}")
+        # Tensors, for the sake of a compiled loss; see agents.optim.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._closed_form = (

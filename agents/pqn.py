@@ -27,17 +27,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
 from agents.networks.memory_format import take
+from agents.optim.cuda_graphs import GraphChoice
+from agents.optim.schedules import linear_schedule
+from agents.optim.train_step import GradientStep, check_minibatch, radam
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
 from agents.rollouts.double_buffer import rollout_collector
 from agents.rollouts.rollout import Choice, Rollout
-from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, radam
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
 from sim.records import Array, Budget, Progress, State
 from sim.vector import Worlds
@@ -85,7 +85,9 @@ class PQN(Validated):
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    compile: bool = (
+        False  # loss and gradient by torch.compile, on CUDA as graphs; see agents.optim.train_step
+    )
     cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 

@@ -11,9 +11,9 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
-from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
 from agents.networks.inference import InferenceCopy
+from agents.optim.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.pinned_buffers import PinnedBuffers
 from sim.records import Array, Decision
 from supervised.distributed import ALONE, ProcessGroup
@@ -42,7 +42,7 @@ class QConfig(Protocol):
 
     @property
     def cuda_graphs(self) -> GraphChoice:
-        """Whether acting for learning is a CUDA graph; see `agents.cuda_graphs`."""
+        """Whether acting for learning is a CUDA graph; see `agents.optim.cuda_graphs`."""
 
 
 class QPolicy:
@@ -96,7 +96,7 @@ class QPolicy:
     def graphed(
         self, function: Callable[..., tuple[Tensor | None, ...]]
     ) -> Callable[..., tuple[Tensor | None, ...]]:
-        """The function, as a CUDA graph if the configuration says so; see `agents.cuda_graphs`."""
+        """The function, as a CUDA graph if the configuration says so; see `agents.optim.cuda_graphs`."""
         return GraphedFunction(function, self.device) if self._graphs else function
 
     def inference_copy(self, network: QNetwork) -> InferenceCopy[QNetwork]:

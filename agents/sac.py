@@ -33,14 +33,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
 from agents.held_noise import HeldNoise
 from agents.memory_limits import check_batch
-from agents.mixed_precision import HalfCopy, WeightStep
 from agents.networks.continuous import SIZES, ContinuousNetworkName, squash
+from agents.optim.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
+from agents.optim.mixed_precision import HalfCopy, WeightStep
+from agents.optim.schedules import linear_schedule
 from agents.replay import Replay, ReplaySamples
 from agents.returns import categorical_td_target
-from agents.schedules import linear_schedule
 from agents.squashed_policy import SquashedPolicy
 from sim.fields import (
     NonNegativeFloat,

@@ -9,12 +9,15 @@ SAMPLERS = {
     "flow": "generative.models.flow:Flow",
     "image-flow": "generative.models.image_flow:ImageFlow",
     "deepcluster": "generative.models.deepcluster:DeepCluster",
+    "world-model": "generative.dream.world_model:DiffusionWorldModelConfig",
 }
 
-#: Families of worlds that are models, as `sim.catalog.WORLDS` has those that are simulators; none so far.
-#: A line ``"dream": "generative.dream.world:Dream"`` would make the worlds ``dream/…``.
+#: Families of worlds that are models, as `sim.catalog.WORLDS` has those that are simulators.
 #:
 #: Keys of their configuration called ``checkpoint``, or ending in ``_checkpoint``, are paths; scenes give
 #: them absolute. Who makes the worlds loads them with `sim.storage.checkpoints.load_checkpoint`, refuses
-#: others with ``check_fits(…, kind="world")``, and puts the weights' SHA-256 into ``protocol()``.
-WORLDS: dict[str, str] = {}
+#: others with ``check_fits(…, kind=…, name=…)``, and puts the weights' SHA-256 into ``protocol()``.
+WORLDS: dict[str, str] = {
+    "dream": "generative.dream.world:Dream",
+    "twin": "generative.twin.world:Twin",
+}

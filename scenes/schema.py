@@ -117,7 +117,7 @@ class Sampler:
 
     use: str
     checkpoint: str | None = None
-    feed: Literal["gallery", "reset"] = "gallery"
+    feed: Literal["gallery", "reset", "world"] = "gallery"
     fields: dict[str, Any] = field(default_factory=dict)
 
 

@@ -106,7 +106,7 @@ class MujocoRendering(gymnasium.Wrapper[Any, Any, Any, Any]):
             NoOpenGLError: if there is no OpenGL, with the reason and the line that mends it.
         """
         from sim.walker.engine import NoOpenGLError, offscreen_platform
-        from sim.walker.opengl import refusal
+        from sim.walker.rendering.opengl import refusal
 
         if refusal():
             raise NoOpenGLError.of(f"pictures of {self._name}", refusal())

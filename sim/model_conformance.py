@@ -127,7 +127,7 @@ def _latents(model: Any) -> int:
 
 def _check_made(model: SamplerModel, made: Array, n: int) -> None:
     shape = tuple(model.spec.shape)
-    kind = np.uint8 if len(shape) == 3 else np.float32
+    kind = np.float32 if len(shape) == 1 else np.uint8  # of vectors; of images and of maps of classes
     require(made.shape == (n, *shape), model, f"samples have shape {(n, *shape)}, not {made.shape}")
     require(made.dtype == kind, model, f"samples are {np.dtype(kind)}, not {made.dtype}")
     require(bool(np.isfinite(made).all()), model, "samples are finite")

@@ -51,7 +51,8 @@ def only(percept: Percept, kind: Kind) -> Percept:
     True
     """
     kept = {name: field_of(percept, name) for name in PERCEPT_KINDS[kind].fields}
-    return with_fields(Percept(percept.origin, facts=percept.facts), kept)
+    told = {name: value for name, value in kept.items() if value is not None}
+    return with_fields(Percept(percept.origin, facts=percept.facts), told)
 
 
 def in_words(percept: Percept, classes: Names = (), *, in_full: bool = False) -> str:
@@ -248,9 +249,9 @@ def _value_entries(percept: Percept) -> dict[str, Any]:
 #: Kind → what it is, in the order in which words follow one another: whole pictures first.
 PERCEPT_KINDS: dict[Kind, PerceptKind] = {
     "caption": PerceptKind(("caption",), _caption_words, text=_caption_text),
-    "label": PerceptKind(("label",), _label_words, _label_rules, _label_entries),
+    "label": PerceptKind(("label", "likeliest"), _label_words, _label_rules, _label_entries),
     "fen": PerceptKind(
-        ("fen", "keypoints"), _fen_words, text=_fen_text, covers=("boxes", "keypoints", "label")
+        ("fen", "keypoints", "certainty"), _fen_words, text=_fen_text, covers=("boxes", "keypoints", "label")
     ),
     "boxes": PerceptKind(
         ("boxes", "labels", "scores"),

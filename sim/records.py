@@ -163,7 +163,9 @@ class Percept:
         caption: a sentence about the whole input.
         fen: the pieces on a chess board, the first field of Forsyth–Edwards notation, rank 8 first.
         facts: name → a whole number about the whole input, such as a score, lives or a position in pixels.
-        extras: kind → its value, for kinds of percept that have no field here; see `sim.percept_kinds`.
+        extras: kind → its value, for kinds of percept that have no field here; see `sim.percept_kinds`. Also
+            ``likeliest``, (label, probability) of the likeliest labels, and ``certainty``, (64,) of the
+            squares a8 … h1: the probability of what is read there.
     """
 
     origin: Origin

@@ -167,6 +167,11 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         """(N,) the steps so far of each episode in progress."""
         return self._length.copy()
 
+    @property
+    def episode_seed(self) -> Array:
+        """(N,) the seed that each world was last reset from."""
+        return self._episode_seed.copy()
+
     def seed_rarely(self, whole_size: int | None = None) -> None:
         """Raise `seed_every` where seeding a world is slow: training would wait for each new episode.
 

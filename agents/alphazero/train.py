@@ -37,8 +37,8 @@ from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
 from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
 from agents.alphazero.tree_arrays import Evaluation
 from agents.memory_limits import check_batch, check_search, observation_bytes
-from agents.schedules import linear_schedule
-from agents.train_step import GradientStep
+from agents.optim.schedules import linear_schedule
+from agents.optim.train_step import GradientStep
 from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, UnitInterval
 from sim.machine import check_memory
 from sim.protocols import Game
@@ -71,7 +71,7 @@ class AlphaZero(SearchConfig):
     gate_games: NonNegativeInt = 0  # of a match for the place of the network that plays; 0: the newest one
     gate_every: PositiveInt = 20  # updates
     gate_threshold: UnitInterval = 0.55  # score with which the newest network passes (Silver et al. 2017)
-    compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
+    compile: bool = False  # loss and gradient by torch.compile; see agents.optim.train_step
 
     def probe(self) -> AlphaZero:
         """Configuration with the same work a ply in shorter updates, to estimate the training time."""

@@ -78,7 +78,7 @@ class Linear(nn.Linear):
     """Linear layer with orthogonal weights and zero bias, in the number format of its weights.
 
     Attributes:
-        exact: it stays float32 in a copy of half precision; see `agents.mixed_precision`.
+        exact: it stays float32 in a copy of half precision; see `agents.optim.mixed_precision`.
     """
 
     def __init__(

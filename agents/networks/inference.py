@@ -26,7 +26,7 @@ class InferenceCopy(Generic[Network]):
     """A network and its copy for passes without gradients, renewed after the network's weights changed.
 
     A change shows in PyTorch's version counter of each tensor, which in-place operations raise, and
-    `agents.train_step.adam` for its fused ones. Replayed CUDA graphs do not: on CUDA there is no copy.
+    `agents.optim.train_step.adam` for its fused ones. Replayed CUDA graphs do not: on CUDA there is no copy.
 
     >>> from gymnasium.spaces import Box
     >>> from agents.networks.architectures import ActorCritic

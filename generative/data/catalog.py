@@ -16,7 +16,7 @@ from supervised.data.dataset_cache import Request, cached, is_cached
 
 FOLDER = "generative.data.recorded:collect"
 #: What takes longer to make than to read, and so lies on disk → the families of worlds that it plays.
-ON_DISK = {"boards": (), "frames": ("atari",), "states": ("atari", "walker")}
+ON_DISK = {"boards": (), "frames": ("atari",), "gameplay": ("atari",), "states": ("atari", "walker")}
 #: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
 DATA = {
     "animals": "generative.data.small_images:collect_animals",
@@ -24,6 +24,7 @@ DATA = {
     "digits": "generative.data.digits:collect",
     "emoji": "generative.data.emoji:collect",
     "frames": "generative.data.frames:collect",
+    "gameplay": "generative.data.gameplay:collect",
     "mnist-5k": "generative.data.small_images:collect_digits",
     "stamps": "generative.data.stamps:collect",
     "states": "generative.data.states:collect",

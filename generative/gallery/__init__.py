@@ -7,11 +7,23 @@
         metrics.json                metrics, samples and how they were made, for programs; apart from these,
                                     under `checkpoint`, the scores of other samples from the model's card
 
-In: a `GalleryContent` of images and texts. Out: files. Reading order: `content`, `pictures`,
-`page` (and its template, `page.html`), `writing`. Does not know: models, scenes.
+In: a `GalleryContent` of images and texts. Out: files. Reading order: `content`, `latent_map`, `pictures`,
+`sample_list`, `page` (and its template, `page.html`, with `page.css` and `page.js`), `writing`.
+Does not know: models, scenes.
 """
 
-from generative.gallery.content import Clip, GalleryContent, Grades, SampleEntry, Strip
+from generative.gallery.content import Clip, GalleryContent, Grades, RealEntry, SampleEntry, Strip
+from generative.gallery.latent_map import LatentMap
 from generative.gallery.writing import gallery_files, write_gallery
 
-__all__ = ["Clip", "SampleEntry", "GalleryContent", "Grades", "Strip", "gallery_files", "write_gallery"]
+__all__ = [
+    "Clip",
+    "GalleryContent",
+    "Grades",
+    "LatentMap",
+    "RealEntry",
+    "SampleEntry",
+    "Strip",
+    "gallery_files",
+    "write_gallery",
+]

@@ -1,4 +1,4 @@
-"""Content of a gallery: samples with their nearest training examples, image strips, clips, metrics."""
+"""Content of a gallery: samples with their nearest training examples, real ones, strips, clips, metrics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from generative.gallery.latent_map import LatentMap
 from generative.metrics.truth import FactCheck
 from sim.records import Array
 
@@ -25,6 +26,7 @@ class SampleEntry:
         reading: the source of `truth`: decoded exactly, or predicted by a model, which may be wrong.
         prompt: the sentence that it was asked for by, if each sample has its own; written under it.
         checks: facts of the prompt, each beside what is read from the sample.
+        label: its class, as asked for or as read; empty without classes.
     """
 
     picture: Array
@@ -37,6 +39,7 @@ class SampleEntry:
     reading: str = "decoded truth"
     prompt: str = ""
     checks: tuple[FactCheck, ...] = ()
+    label: str = ""
 
     def facts(self, number: int) -> list[tuple[str, str]]:
         """Names and values that the page shows of it; `number` counts from 1."""
@@ -53,6 +56,31 @@ class SampleEntry:
         if self.holds is not None:
             said.append(("correct", "yes" if self.holds else "no"))
         return said
+
+    def alt(self, number: int) -> str:
+        """Alternative text of the image."""
+        return ", ".join(f"{name} {value}" for name, value in self.facts(number))
+
+
+@dataclass(frozen=True)
+class RealEntry:
+    """One real example of a gallery, in the grid of the samples to compare them with.
+
+    Attributes:
+        picture: (H, W, 3) uint8.
+        label: its class; empty without classes.
+        caption: its sentence; empty without one.
+    """
+
+    picture: Array
+    label: str = ""
+    caption: str = ""
+
+    def facts(self, number: int) -> list[tuple[str, str]]:
+        """Names and values that the page shows of it; `number` counts from 1."""
+        said = [("real example", f"{number}, held out from training")]
+        said += [("label", self.label)] if self.label else []
+        return said + ([("caption", self.caption)] if self.caption else [])
 
     def alt(self, number: int) -> str:
         """Alternative text of the image."""
@@ -130,6 +158,9 @@ class GalleryContent:
         command: that made it.
         protocol: the rules under which these samples were made.
         note: under the heading of the samples.
+        real: held-out real examples; none where they are not on this machine.
+        latent_map: places of samples and real examples on a map, if there is one.
+        verdicts: what samples are called that are as asked or valid, and those that are not.
     """
 
     title: str
@@ -143,3 +174,6 @@ class GalleryContent:
     command: str = "playfield sample"
     protocol: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    real: tuple[RealEntry, ...] = ()
+    latent_map: LatentMap | None = None
+    verdicts: tuple[str, str] = ("correct", "wrong")

@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from generative.gallery.content import Clip, GalleryContent, Grades, SampleEntry, Strip
-from generative.gallery.pictures import grid, png, strip_picture
+from generative.gallery.content import Clip, GalleryContent, Grades, Strip
+from generative.gallery.pictures import grid, strip_picture
+from generative.gallery.sample_list import inline, map_section, options, toolbar
+from generative.metrics.names import METRIC_NAMES, metric_title
 from sim.plurals import number_of
 from sim.records import Array
-from sim.viewer.draw.theme import PALETTE
+from sim.viewer.draw.theme import CLASS_COLORS, PALETTE, Color
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATE, STYLE, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("html", "css", "js"))
 COLOURS = ("ground", "panel", "raised", "line", "text", "muted", "accent", "positive", "negative")
-
-#: The explanation of each metric on the page.
-MEANINGS = {
-    "frechet": "Fréchet distance to held-out real examples; lower is better, frechet_floor is ideal",
-    "frechet_floor": "Fréchet distance of as many training examples to held-out ones",
-    "kernel_distance": "kernel distance (squared MMD), unbiased; 0 for equal distributions",
-    "density": "mean number of real neighbourhoods around a sample, over k; about 1 is ideal",
-    "coverage": "share of held-out examples with a sample in their neighbourhood; higher is better",
-    "sliced_wasserstein": "Wasserstein distance along random directions; lower is better",
-    "memorising": "memorisation: 0.5 as near to training data as held-out examples are, 1 copies",
-    "truth": "share of samples that match their condition or, without one, are valid",
-    "top1": "share of samples that an independent classifier reads as asked; higher is better",
-    "nmi": "normalised mutual information of clusters and classes; 1 is perfect",
-    "bits_per_dim": "negative log likelihood of held-out examples, bits per dimension; lower is better",
-    "images_per_second": "sampling speed on this machine",
-    "rmse": "root mean square error of the inpainted part; lower is better",
-    "steps": "denoising steps a sample; 1 for models without any",
-}
 
 
 def page(gallery: GalleryContent) -> str:
     """Render a gallery as one HTML page with every image inside it."""
-    colours = {name: "#{:02x}{:02x}{:02x}".format(*getattr(PALETTE, name)) for name in COLOURS}
+    colours = {name: _hex(getattr(PALETTE, name)) for name in COLOURS}
+    colours["series"] = " ".join(map(_hex, CLASS_COLORS))
     return Template(TEMPLATE.read_text("utf-8")).substitute(
-        colours,
+        style=Template(STYLE.read_text("utf-8")).substitute(colours),
+        script=SCRIPT.read_text("utf-8"),
         title=escape(gallery.title),
         about=escape(gallery.about),
         heading=number_of(len(gallery.samples), "sample"),
         layout="samples prompted" if any(shown.prompt for shown in gallery.samples) else "samples",
         note=escape(gallery.note),
-        samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.samples, start=1)),
+        toolbar=toolbar(gallery),
+        samples=options(gallery),
+        map=map_section(gallery),
         sections="\n".join([*map(_strip_section, gallery.strips), _clips_section(gallery.clips)]),
         figures="\n".join([_figures(gallery), _grades(gallery.checkpoint)]),
         command=escape(gallery.command),
@@ -56,35 +42,8 @@ def page(gallery: GalleryContent) -> str:
     )
 
 
-def _inline(picture: Array) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
-
-
-def _option(shown: SampleEntry, number: int) -> str:
-    facts = escape(json.dumps(shown.facts(number)))
-    near = ""
-    if shown.nearest is not None:
-        near = f' data-nearest="{_inline(shown.nearest)}" data-distance="{escape(shown.distance)}"'
-    mark = ""
-    if shown.holds is not None:
-        mark = f'<span class="mark{"" if shown.holds else " no"}" aria-hidden="true"></span>'
-    alt = escape(shown.alt(number))
-    return (
-        f'<li class="sample" role="option" id="sample-{number}" aria-selected="false" tabindex="-1" '
-        f'aria-label="{alt}" data-facts="{facts}"{near}>'
-        f'<img src="{_inline(shown.picture)}" alt="{alt}">{mark}{_prompt(shown)}</li>'
-    )
-
-
-def _prompt(shown: SampleEntry) -> str:
-    """The sentence under a sample, and its facts as they are read from it; empty without one."""
-    if not shown.prompt:
-        return ""
-    checks = "".join(
-        f'<span class="check{"" if check.right else " no"}">{escape(str(check))}</span>'
-        for check in shown.checks
-    )
-    return f'<span class="prompt">{escape(shown.prompt)}</span><span class="checks">{checks}</span>'
+def _hex(colour: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _strip_section(strip: Strip) -> str:
@@ -109,14 +68,14 @@ def _strip_section(strip: Strip) -> str:
 
 def _wide(picture: Array, alt: str) -> str:
     height, width = picture.shape[:2]
-    return f'<img src="{_inline(picture)}" width="{width}" height="{height}" alt="{alt}">'
+    return f'<img src="{inline(picture)}" width="{width}" height="{height}" alt="{alt}">'
 
 
 def _clips_section(clips: tuple[Clip, ...]) -> str:
     if not clips:
         return ""
     figures = "".join(
-        f'<figure><video src="{clip.name}.mp4" poster="{_inline(clip.frames[0])}" controls muted loop '
+        f'<figure><video src="{clip.name}.mp4" poster="{inline(clip.frames[-1])}" controls muted loop '
         f'playsinline preload="metadata" aria-label="{escape(clip.caption)}"></video>'
         f"<figcaption><strong>{escape(clip.heading)}.</strong> {escape(clip.caption.rstrip('.'))}. "
         f"Also as {clip.name}.gif.</figcaption></figure>"
@@ -159,8 +118,10 @@ def _table_section(name: str, heading: str, caption: str, columns: Mapping[str, 
     for figure in first:
         cells = [f"<td>{escape(cell.get(figure, ''))}</td>" for cell in columns.values()]
         cells[0] = f'<td class="ours">{escape(first[figure])}</td>'
-        cells.append(f'<td class="says">{escape(MEANINGS.get(figure, ""))}</td>')
-        rows.append(f'<tr><th scope="row">{escape(figure)}</th>{"".join(cells)}</tr>')
+        meaning = METRIC_NAMES[figure].meaning if figure in METRIC_NAMES else ""
+        cells.append(f'<td class="says">{escape(meaning)}</td>')
+        title = f'<th scope="row" title="{escape(figure)}">{escape(metric_title(figure))}</th>'
+        rows.append(f"<tr>{title}{''.join(cells)}</tr>")
     return (
         f'<section aria-labelledby="{name}-heading"><h2 id="{name}-heading">{escape(heading)}</h2>'
         f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{name}-heading">'

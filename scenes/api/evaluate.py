@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scenes.build.perceptions import trains_perception
-from scenes.build.samplers import trains_sampler
+from scenes.build.samplers import trains_sampler, trains_world_model
 from scenes.data.task_data import has_task
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
@@ -76,6 +76,8 @@ def _graded(scene: Scene, device: str, checkpoint: Path | None, say: Callable[[s
         from scenes.evaluation.tasks import grade_task as work
     elif trains_perception(scene):
         from scenes.evaluation.perceptions import grade_perception as work
+    elif trains_world_model(scene):
+        from scenes.evaluation.world_models import grade_world_models as work
     else:
         from scenes.evaluation.samplers import grade_samplers as work
     runs = [] if checkpoint is None else seed_runs(checkpoint)

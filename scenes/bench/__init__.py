@@ -9,9 +9,9 @@ rounds, a ratio the median of the rounds' own ratios: what disturbs both sides o
 get the same number of threads, the same settings where the peer has them, and the note of a row says
 what still differs. The peer is used as its own documentation says.
 
-Reading order: `benchmarks` (what there is), `worlds`, `acting`, `learning`, `chess_search` (the two sides of
-each), `worker` (one side in its process), `paired_timing` (in turn), `report` (machine and table), `history`
-(earlier runs), `regression` (`--check`), `command` (the verb). Apart from these: `cost_model`, with
+Reading order: `benchmarks` (what there is), `worlds`, `acting`, `learning`, `chess_search`, `dreaming` (both
+sides of each), `worker` (one side in its process), `paired_timing` (in turn), `report` (machine and table),
+`history` (earlier runs), `regression` (`--check`), `command` (the verb). Apart from these: `cost_model`, with
 `cost_measurement`, `cost_fit` and `cost_designs`, what PPO would do past one machine.
 
 To add a row: two functions that take `worker.Settings` and yield how much they have done, as in `worlds`; a

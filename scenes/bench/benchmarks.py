@@ -116,6 +116,21 @@ def _sac(network: str, words: str) -> Benchmark:
     )
 
 
+def _dream(steps: int, words: str) -> Benchmark:
+    return Benchmark(
+        ours=HERE + "dreaming:ours",
+        peer=None,
+        unit="frames/s",
+        needs=("torch", "diffusers"),
+        fields={"steps": str(steps)},
+        networks=True,
+        quick=False,
+        torch_threads=1,
+        note=f"one dreamed Pong, {words} a frame, the shipped network untrained, one torch thread; the game "
+        "plays 15 such frames a second",
+    )
+
+
 BENCHMARKS = {
     "atari": Benchmark(
         ours=HERE + "worlds:our_atari",
@@ -214,6 +229,8 @@ BENCHMARKS = {
         "and returns normalised, one torch thread (the fastest for such small networks) on both sides; "
         "our worlds use all threads",
     ),
+    "dream/one-step": _dream(1, "one denoising step"),
+    "dream/three-steps": _dream(3, "three denoising steps"),
     "sac/mlp256": _sac("mlp256", "actor and critics of 256-256"),
     "sac/mlp512": _sac("mlp512", "critics of four layers of 512, actor of four of 256"),
 }

@@ -78,7 +78,7 @@ class Row:
     Attributes:
         agent: ``ppo``, ``pqn`` or ``dqn``.
         worlds: how many.
-        cuda_graphs: see `agents.cuda_graphs`.
+        cuda_graphs: see `agents.optim.cuda_graphs`.
         double_buffered: see `sim.double_buffer`.
         env_steps_per_second: measured; None where time did not suffice.
         seconds: that it was measured for.

@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 
 from agents.catalog import AGENTS
+from generative import catalog as generative
 from scenes.build.devices import use_threads
 from scenes.build.worlds import world_catalog
 from scenes.schema import Scene, SceneError, data_path, holds_path, own_keys
@@ -157,10 +158,29 @@ def check_agent(
         checkpoint,
         kind="agent",
         name=None if any_agent or scene.agent is None else _weights_name(scene.agent.use, checkpoint),
-        world=config.name,
+        world=_agents_world(config, checkpoint),
         observation_space=worlds.single_observation_space,
         action_space=worlds.single_action_space,
     )
+
+
+def _agents_world(config: WorldConfig, checkpoint: Checkpoint) -> str:
+    """Name of the world whose agents a world takes: its own, or another one's that is the same game.
+
+    A dream of a game and a twin of it are played by the game's own agents, and the reverse.
+    """
+    trained_in = str(checkpoint.card.get("world"))
+    return trained_in if same_game(trained_in, config.name) else config.name
+
+
+def same_game(first: str, second: str) -> bool:
+    """Whether two worlds are one game: simulated, dreamed, or both side by side.
+
+    >>> same_game("dream/pong", "atari/pong"), same_game("dream/pong", "atari/breakout")
+    (True, False)
+    """
+    (family, _, game), (other, _, played) = first.partition("/"), second.partition("/")
+    return {family, other} <= {"atari", *generative.WORLDS} and game == played
 
 
 def _weights_name(use: str, checkpoint: Checkpoint) -> str:

@@ -17,10 +17,32 @@ from sim.records import SampleOptions
 from sim.storage.checkpoints import Card, CheckpointError, check_fits, load_checkpoint
 from supervised.data.dataset import Spec
 
+WORLD_MODEL = "world-model"  # catalogue name of the samplers that predict a world's next frame
+
 
 def trains_sampler(scene: Scene) -> bool:
     """Whether the scene trains its first sampler: it has neither an agent nor a perception that learns."""
     return bool(scene.sampler) and scene.agent is None and not trains_perception(scene)
+
+
+def trains_world_model(scene: Scene) -> bool:
+    """Whether the sampler that the scene trains is a world model, which is graded by what it predicts."""
+    return trains_sampler(scene) and scene.sampler[0].use == WORLD_MODEL
+
+
+def refuse_world_model(scene: Scene, verb: str) -> None:
+    """Refuse what is for independent samples where the scene trains a world model.
+
+    Raises:
+        SceneError: naming the scene that shows it.
+    """
+    if trains_world_model(scene):
+        game = str(scene.sampler[0].fields.get("data", "gameplay/pong")).rpartition("/")[2]
+        raise SceneError(
+            f"{scene.name} cannot {verb}: a world model makes no samples, it dreams on from frames and "
+            f"actions; play in it with playfield play dream-{game}, "
+            "another checkpoint with --set world.checkpoint=DIR"
+        )
 
 
 def reset_sampler(scene: Scene) -> int | None:

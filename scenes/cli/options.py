@@ -36,7 +36,10 @@ class List(WithoutScene):
 class Watch(Common):
     """Open the window and watch the scene's agent play."""
 
-    scene: SceneName
+    scene: Annotated[
+        Positional[str],
+        arg(metavar="SCENE", help="a shipped scene, a scene file's path, or an action replay (.pfr)"),
+    ]
     run: Annotated[Path | None, arg(help="follow a run's newest checkpoint as it lands", metavar="DIR")] = (
         None
     )
@@ -44,9 +47,15 @@ class Watch(Common):
         Path | None,
         arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
+    beside: Annotated[
+        Path | None,
+        arg(help="a second checkpoint, side by side with the first on the same seeds", metavar="DIR"),
+    ] = None
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
-    record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
+    record: Annotated[
+        Path | None, arg(help="write a video, .mp4 or .gif, or the actions, .pfr", metavar="FILE")
+    ] = None
     overwrite: Overwrite = False
     pgn: Annotated[Path | None, arg(help="analyse a game of chess instead, move by move", metavar="FILE")] = (
         None
@@ -60,6 +69,9 @@ class Watch(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.scene.lower().endswith(".pfr"):
+            answer, interrupted = verbs.watch_replay(self)
+            return answer, INTERRUPTED if interrupted else DONE
         if self.pgn is not None or self.game is not None:
             answer, interrupted = verbs.watch_game(
                 load_scene(self.scene, self.set, self.seed),
@@ -81,6 +93,7 @@ class Watch(Common):
             person=self.person,
             run=self.run,
             checkpoint=self.checkpoint,
+            beside=self.beside,
             headless=self.headless,
             frames=self.frames,
             record=self.record,
@@ -260,10 +273,15 @@ class Compare(Common):
     seed: Annotated[int | None, arg(help="of worlds and sampling, for all [0]", metavar="N")] = None
     episodes: Annotated[int, arg(help="whole games of each", metavar="N")] = 20
     across_protocols: Annotated[bool, arg(help="runs by different rules, too")] = False
+    figure: Annotated[Path | None, arg(help="draw the tables as a chart", metavar="FILE.png")] = None
+    overwrite: Annotated[bool, arg(help="replace --figure where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """A row for every pair."""
         from scenes.cli import verbs
+
+        if self.overwrite and self.figure is None:
+            raise RequestError("--overwrite replaces the file of --figure: name one")
 
         answer = verbs.compare(
             self.runs,
@@ -272,6 +290,8 @@ class Compare(Common):
             device=self.device,
             episodes=self.episodes,
             across_protocols=self.across_protocols,
+            figure=self.figure,
+            overwrite=self.overwrite,
         )
         return answer, DONE
 
@@ -414,6 +434,9 @@ class Sample(Common):
     guidance: Annotated[float | None, arg(help="weight; 1: none [the sampler's]", metavar="W")] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     overwrite: Overwrite = False
+    no_neighbours: Annotated[
+        bool, arg(help="search no nearest training examples, play no examples for them")
+    ] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Files and metrics."""
@@ -431,6 +454,7 @@ class Sample(Common):
             guidance=self.guidance,
             checkpoint=self.checkpoint,
             overwrite=self.overwrite,
+            neighbours=not self.no_neighbours,
         )
         return answer, INTERRUPTED if interrupted else DONE
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,14 @@ from sim.plurals import number_of
 from sim.ranks import is_follower, launched_ranks
 from sim.storage.checkpoints import CARD
 from sim.storage.files import next_free
+from sim.storage.replays import SUFFIX
 from sim.storage.runs import seed_runs, step_folders
 
 if TYPE_CHECKING:
-    from scenes.cli.options import Sweep
+    from scenes.cli.options import Sweep, Watch
+    from sim.storage.replays import ActionReplay
     from sim.viewer.app.window import Watched
+    from sim.viewer.contract.show import Show
 
 Answer = dict[str, Any]
 
@@ -44,49 +48,63 @@ def watch(
     record: Path | None,
     overwrite: bool,
     checkpoint: Path | None = None,
+    beside: Path | None = None,
+    replay: ActionReplay | None = None,
 ) -> tuple[Answer, bool]:
-    """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
+    """Open the window, or record without one; the second value tells whether Ctrl-C ended it.
+
+    With `replay` that is played, and `scene` is its scene; with `beside` that checkpoint plays in lockstep. A
+    `record` that ends in .pfr gets the actions.
+    """
     try:
         from sim.viewer.app.window import watch as open_window
-        from sim.viewer.output.recorder import check_target
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
-    from scenes.watching.playlist import playlist, show_of
+    from scenes.watching.playlist import pair_of, playlist, show_of
+    from scenes.watching.replay_files import logging_show, replay_of, write_replay
+    from sim.viewer.contract.show import PlaylistEntry
 
-    if frames is not None and frames < 1:
-        raise RequestError(f"--frames must be at least 1, not {frames}")
-    if headless and frames is None:
-        raise RequestError("--headless needs --frames N: nobody could close the window")
-    alone = not headless and not has_display()
-    if alone and person:
-        raise RequestError("to play there must be a display, and there is none: watch the agent instead")
-    if alone and frames is None:
-        frames = FRAMES_WITHOUT_DISPLAY
-        record = record or next_free(Path(f"{scene.name}.mp4"))
-    if record is not None:
-        check_target(record, overwrite=overwrite)
-    headless = headless or alone
+    headless, frames, record, done = _output(
+        scene, person, headless, frames, record, overwrite=overwrite, whole=replay is not None
+    )
+    if beside is not None and (person or run is not None):
+        raise RequestError(
+            "--beside puts two checkpoints side by side: no person plays, and no run is followed"
+        )
     run, checkpoint = run_to_follow(run, checkpoint)
     if run is not None:
         check_run(run, waits=not headless)
-    stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
-    if alone and frames is not None:
-        drawn = number_of(frames, "frame")
-        done = f"recording {drawn} to {record}" if record else f"drawing {drawn} unseen"
-        say(f"There is no display: {done} instead of opening a window.")
-    if headless and record is None:
-        say("what is drawn is not kept; to keep it: --record FILE.mp4")
+    others = None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run)
+    stage: Show | PlaylistEntry
+    if replay is not None:
+        replayed, others = replay_of(replay, scene, others, device=device, attended=not headless)
+        frames = min(frames or replayed.moments, replayed.moments) if headless else frames
+        stage = replayed
+    elif beside is not None:
+        rival = run_to_follow(None, beside)[1]
+        assert rival is not None
+        stage, others = pair_of(scene, (checkpoint, rival), others, device=device, attended=not headless)
+    else:
+        loaded = partial(show_of, scene, device=device, checkpoint=checkpoint, run=run, say=say)
+        in_window = not headless and frames is None and record is None  # which is open while it loads
+        stage = PlaylistEntry(scene.title, loaded) if in_window else loaded(attended=not headless)
+    actions = record if _holds_actions(record) else None
+    logged = None if actions is None else logging_show(stage, actions)
+    if done:
+        say(done)
     watched = open_window(
         stage,
         fps=scene.view.fps,
         frames=frames,
-        record=record,
+        record=record if logged is None else None,
         headless=headless,
         person=person,
         seed=scene.seed,
-        playlist=None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run),
+        playlist=others,
         overwrite=overwrite,
     )
+    if logged is not None and actions is not None:
+        watched = replace(watched, file=write_replay(logged, actions, overwrite=overwrite))
     if headless or watched.file:
         show(in_words(watched))
     answer = {
@@ -97,6 +115,89 @@ def watch(
         "file": str(watched.file) if watched.file else None,
     }
     return answer, watched.interrupted
+
+
+def _holds_actions(record: Path | None) -> bool:
+    return record is not None and record.suffix.lower() == SUFFIX
+
+
+def _output(
+    scene: Scene,
+    person: bool,
+    headless: bool,
+    frames: int | None,
+    record: Path | None,
+    *,
+    overwrite: bool,
+    whole: bool,
+) -> tuple[bool, int | None, Path | None, str]:
+    """Whether there is a window, how many pictures, the file that they go to, and what is said of it.
+
+    Args:
+        scene: which is named by the file of a machine without a display.
+        person: whether a person shall play.
+        headless: as asked for, and so are `frames` and `record`.
+        frames: pictures.
+        record: a file.
+        overwrite: replace it.
+        whole: whether the show has an end, and goes on until then unless told otherwise.
+
+    Raises:
+        RequestError: if that is impossible.
+    """
+    from scenes.watching.replay_files import check_replay_target
+    from sim.viewer.output.recorder import check_target
+
+    if frames is not None and frames < 1:
+        raise RequestError(f"--frames must be at least 1, not {frames}")
+    if headless and frames is None and not whole:
+        raise RequestError("--headless needs --frames N: nobody could close the window")
+    alone = not headless and not has_display()
+    if alone and person:
+        raise RequestError("to play there must be a display, and there is none: watch the agent instead")
+    if alone and frames is None:
+        frames = None if whole else FRAMES_WITHOUT_DISPLAY
+        record = record or next_free(Path(f"{scene.name}.mp4"))
+    if record is not None and _holds_actions(record):
+        check_replay_target(record, overwrite=overwrite)
+    elif record is not None:
+        check_target(record, overwrite=overwrite)
+    done = ""
+    if alone:
+        drawn = "the whole replay" if frames is None else number_of(frames, "frame")
+        done = f"recording {drawn} to {record}" if record else f"drawing {drawn} unseen"
+        done = f"There is no display: {done} instead of opening a window."
+    elif headless and record is None:
+        done = "what is drawn is not kept; to keep it: --record FILE.mp4"
+    return headless or alone, frames, record, done
+
+
+def watch_replay(options: Watch) -> tuple[Answer, bool]:
+    """Play an action replay; the second value tells whether Ctrl-C ended it."""
+    path = Path(options.scene)
+    has = {"--set": options.set, "--seed": options.seed is not None, "--run": options.run is not None}
+    has |= {"--checkpoint": options.checkpoint is not None, "--pgn": options.pgn is not None}
+    has |= {"--game": options.game is not None, "--beside": options.beside is not None}
+    if wrong := next((name for name, given in has.items() if given), ""):
+        raise RequestError(f"{wrong} does not apply to an action replay, which plays {path} as it was")
+    if options.person:
+        raise RequestError(f"{path} is an action replay, and nobody plays it: playfield watch {path}")
+    try:
+        from scenes.watching.replay_files import read
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
+    replay, scene = read(path, say)
+    return watch(
+        scene,
+        device=options.device,
+        person=False,
+        run=None,
+        headless=options.headless,
+        frames=options.frames,
+        record=options.record,
+        overwrite=options.overwrite,
+        replay=replay,
+    )
 
 
 def watch_game(
@@ -202,7 +303,7 @@ def train(
 ) -> tuple[Answer, bool]:
     """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
-    from scenes.build.samplers import trains_sampler
+    from scenes.build.samplers import trains_sampler, trains_world_model
     from scenes.training.actors import actor_options
     from scenes.training.resume import training_scene
     from scenes.training.seeds import check_seeds, train_seeds
@@ -226,7 +327,8 @@ def train(
     acts = not trains_perception(scene) and not trains_sampler(scene)
     done = number_of(result.env_steps, "env step") if acts else number_of(result.updates, "update")
     show(f"{done} in {result.folder}")
-    say(f"see it: {how_to_watch(name, runs[-1])}")
+    if not trains_world_model(scene):  # in which one plays, instead of seeing samples of it
+        say(f"see it: {how_to_watch(name, runs[-1])}")
     say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {
@@ -342,6 +444,7 @@ def sample(
     guidance: float | None,
     checkpoint: Path | None,
     overwrite: bool,
+    neighbours: bool,
 ) -> tuple[Answer, bool]:
     """Draw samples into a gallery; the second value tells whether Ctrl-C ended it."""
     try:
@@ -349,7 +452,7 @@ def sample(
         from scenes.sampling.command import sample as work
     except ModuleNotFoundError as error:
         raise RequestError(f"a gallery needs {install_hint(error.name or 'pillow')}") from error
-    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
+    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite, neighbours)
     report = work(scene, request, device=device, say=say)
     report.show()
     return report.answer, report.interrupted
@@ -363,14 +466,22 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
+    figure: Path | None = None,
+    overwrite: bool = False,
 ) -> Answer:
-    """Compare runs by evaluation on the same seeds."""
+    """Compare runs by evaluation on the same seeds, and draw the comparison if a figure is asked for."""
     from scenes.evaluation.compare import compare as work
+    from scenes.evaluation.compare_figure import check_png, write_comparison
 
+    if figure is not None:
+        check_png("--figure", figure, overwrite=overwrite)
     report = work(
         runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols
     )
     report.show()
+    if figure is not None:
+        write_comparison(report.answer["rows"], figure)
+        return report.answer | {"file": str(figure)}
     return report.answer
 
 

@@ -4,7 +4,8 @@ On its way to the network an observation passes
 
 1. the world (`sim.atari.world`: grey, 84 × 84, four frames stacked; `sim.chess.world`: planes;
    `sim.walker.world`: a float vector), or instead of it `supervised.observation.percept_env`, which this
-   module puts around the world where a perception feeds the agent;
+   module puts around the world where a perception feeds the agent, or a world model in the world's place
+   (`scenes.data.dreamed_world`);
 2. `agents.networks.normalize`, where the agent has ``normalize_observations``;
 3. `agents.networks.architectures`, which scales uint8 to [0, 1]; for Stable-Baselines3's agents
    `agents.sb3.worlds`.
@@ -18,6 +19,7 @@ from scenes.build.agents import scene_world
 from scenes.build.devices import chosen_device
 from scenes.build.perceptions import build_perception, perception_config, predicted_kind, scene_vocabulary
 from scenes.build.samplers import reset_sampler
+from scenes.data.dreamed_world import dreamed_world, world_sampler
 from scenes.schema import Scene, SceneError
 from sim.protocols import Perception, WorldConfig
 from sim.records import Origin
@@ -39,6 +41,10 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
         FieldError, CheckpointError: if world or perception are not as the scene says.
     """
     feeding = [i for i, table in enumerate(scene.perception) if table.feed == "agent"]
+    if (dreaming := world_sampler(scene)) is not None:
+        if feeding or reset_sampler(scene) is not None:
+            raise SceneError(f'{scene.source.name}: in a dream an agent takes neither percepts nor "reset"')
+        return dreamed_world(scene, dreaming)
     if not feeding and reset_sampler(scene) is None:
         return scene_world(scene)
     if not feeding:

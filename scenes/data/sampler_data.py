@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from generative.data.catalog import is_available, load_dataset, players_of
 from scenes.build.agents import build_policy, scene_world
 from scenes.build.samplers import build_untrained, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
 from sim.protocols import Policy, SamplerConfig, SamplerModel
 from sim.storage.checkpoints import Card, load_card
+from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset, Spec
 from supervised.data.source_digest import versions
 from supervised.data.split import HASHED, SHUFFLED
@@ -30,6 +33,7 @@ CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
 PACKAGES = {
     "boards": ("chess",),
     "frames": ("ale-py", "torch"),
+    "gameplay": ("ale-py", "torch"),
     "states": ("ale-py", "mujoco", "torch"),
 }
 
@@ -208,18 +212,53 @@ def same_name(scene: Scene, one: str, other: str) -> bool:
     return data_name(scene, one) == data_name(scene, other)
 
 
-def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> DataSplit:
-    """The examples of a request; at most `FEW` of them where they are not cached and have to be played.
+def at_hand(scene: Scene, recipe: DataRecipe) -> DataRecipe:
+    """The request for a gallery: at most `FEW` examples where not all of them are cached.
 
     A gallery should not wait for minutes of play.
     """
-    cast, name = players(), data_name(scene, recipe.data)
-    if not is_available(name, recipe.examples, seed=recipe.seed, players=cast):
-        count = min(FEW, recipe.examples)
-        if not is_available(name, count, seed=recipe.seed, players=cast):
-            say(f"{recipe.data} is not on this machine yet: playing {count:,} examples of it")
-        recipe = replace(recipe, examples=count)
+    return recipe if _is_here(scene, recipe) else replace(recipe, examples=min(FEW, recipe.examples))
+
+
+def some_examples(
+    scene: Scene, recipe: DataRecipe, say: Callable[[str], None], spec: Spec | None = None
+) -> DataSplit:
+    """The examples of a gallery's request (`at_hand`), played where they are not cached.
+
+    Args:
+        scene: to whose file folders are relative.
+        recipe: the sampler's request.
+        say: takes a line for a person: what is waited for.
+        spec: of the sampler, to have no examples at all instead of playing them; None to play them.
+    """
+    recipe = at_hand(scene, recipe)
+    if not _is_here(scene, recipe):
+        if spec is not None:
+            say(
+                f"{recipe.data} is not on this machine, and --no-neighbours plays no examples of it: "
+                "the page has no real pictures to compare with"
+            )
+            return no_examples(spec)
+        say(
+            f"{recipe.data} is not on this machine yet: playing {recipe.examples:,} examples of it, once, "
+            "for nearest neighbours and real pictures"
+        )
     return fetch_examples(scene, recipe)
+
+
+def no_examples(spec: Spec) -> DataSplit:
+    """A split without any example, for what does without them."""
+    values = np.zeros((0, *spec.shape), np.uint8 if spec.pictures else np.float32)
+    nothing = np.zeros(0, np.int64)
+    empty = Dataset(
+        values=ArrayColumn(values, spec.axes), labels=LabelColumn(nothing, spec.label_names), episodes=nothing
+    )
+    return DataSplit(empty, empty, spec)
+
+
+def _is_here(scene: Scene, recipe: DataRecipe) -> bool:
+    name = data_name(scene, recipe.data)
+    return is_available(name, recipe.examples, seed=recipe.seed, players=players())
 
 
 def build_sampler(

@@ -90,7 +90,8 @@ def evaluate(
         }
 
     found = pool_scores(list((parts := scored(config)).values()))
-    blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
+    # The random agent uses no percepts: no perception model is run for it.
+    blind = scene_world(scene) if scene.perception else config
     baseline = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games).metrics()
     metrics, intervals = found.metrics(), found.intervals()
     tables: list[Table | str] = [_scores_table(scene, found, baseline, intervals, len(parts))]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scenes.evaluation.compare_figure import check_png
 from scenes.evaluation.plot import COLORS, DPI, GRID_INK, INK, write_atomically
 from scenes.evaluation.score_format import format_score
 from scenes.schema import Scene, SceneError
@@ -36,17 +37,13 @@ def check_figure(scene: Scene, out: Path, *, overwrite: bool) -> None:
     """Check a request for a figure, before anything is played.
 
     Raises:
-        SceneError: if the scene's world has no gait, or the file cannot be written.
+        SceneError: if the scene's world has no gait.
+        RequestError: if the file cannot be written.
     """
     if scene.world is None or not scene.world.use.startswith("walker/"):
         world = scene.world.use if scene.world else "no world"
         raise SceneError(f"--figure draws the gait of walkers, and {scene.name} plays {world}")
-    if out.suffix.lower() != ".png":
-        raise SceneError(f"--figure must end in .png, not {out.name}")
-    if out.is_dir():
-        raise SceneError(f"{out} is a folder: choose another --figure")
-    if out.exists() and not overwrite:
-        raise SceneError(f"{out} exists: choose another --figure, or give --overwrite")
+    check_png("--figure", out, overwrite=overwrite)
 
 
 def write_gait_figure(episode: Episode, title: str, out: Path) -> None:

@@ -48,11 +48,13 @@ class Verdict:
         text: the content in words.
         holds: whether it is as conditioned, or valid (legal, possible); None where nothing can tell.
         checks: facts of the prompt, each beside what is read from the sample; empty without a prompt.
+        label: the class that it is read as; empty where no class is read.
     """
 
     text: str = ""
     holds: bool | None = None
     checks: tuple[FactCheck, ...] = ()
+    label: str = ""
 
 
 class SampleScorer:
@@ -92,11 +94,7 @@ class SampleScorer:
     @cached_property
     def reader(self) -> PerceptionModel | None:
         """Captioner that reads samples, for frames of its own game; None for other data."""
-        scene = load_scene(READER)
-        assert scene.world is not None
-        if self._origin is None or self._origin.world != scene.world.use:
-            return None
-        return build_perception(scene, 0, scene_vocabulary(scene), self._device)[0]
+        return None if self._origin is None else caption_reader(self._origin.world, self._device)
 
     @cached_property
     def classifier(self) -> PerceptionModel | None:
@@ -230,6 +228,23 @@ class SampleScorer:
         ]
         return self._known.values[found.rows], words
 
+    def places(self, values: Array) -> Array:
+        """Points (n, D) of examples or samples in the space of the distances: features, or vectors scaled."""
+        return self._encode(values)
+
+    @property
+    def places_space(self) -> str:
+        """The space of `places` in words."""
+        return (
+            "the numbers, each in its standard deviation" if self.encoder is None else "the metrics' encoder"
+        )
+
+    @property
+    def verdict_names(self) -> tuple[str, str]:
+        """What samples are called that are correct, and those that are not."""
+        family = None if self._origin is None else self._origin.family
+        return ("correct", "wrong") if family is None else family.verdict_names
+
     def verdicts(self, samples: Array, condition: Condition) -> list[Verdict]:
         """Verdict on each sample (n, …), by simulator, captioner, classifier, encoder or neighbours."""
         return self._decoder[1](samples, condition)
@@ -282,8 +297,8 @@ class SampleScorer:
         return [_of_frame(percept, condition) for percept in self.encoder.perceive(list(samples))]
 
     def _of_classes(self, samples: Array, condition: Condition) -> list[Verdict]:
-        """Verdicts by k-nearest-neighbour classification; none where there is one class only."""
-        if len(self.examples.spec.label_names) < 2:
+        """Verdicts by k-nearest-neighbour classification; none where there is one class, or no example."""
+        if len(self.examples.spec.label_names) < 2 or not len(self._known):
             return [Verdict()] * len(samples)
         known = self._features
         features, names = self._encode(samples).astype(np.float64), self.examples.spec.label_names
@@ -291,8 +306,17 @@ class SampleScorer:
         for row in features:
             closest = np.square(known - row).sum(1).argsort()[:VOTERS]
             name = names[int(np.bincount(self._known.labels[closest]).argmax())]
-            verdicts.append(Verdict(f"classified as {name}", _as_asked(name, condition)))
+            verdicts.append(Verdict(f"classified as {name}", _as_asked(name, condition), label=name))
         return verdicts
+
+
+def caption_reader(world: str, device: str) -> PerceptionModel | None:
+    """The shipped captioner that reads samples of a world's pictures; None if it knows another world."""
+    scene = load_scene(READER)
+    assert scene.world is not None
+    if world != scene.world.use:
+        return None
+    return build_perception(scene, 0, scene_vocabulary(scene), device)[0]
 
 
 def _as_asked(name: str, condition: Condition) -> bool | None:
@@ -302,7 +326,8 @@ def _as_asked(name: str, condition: Condition) -> bool | None:
 def _of_label(percept: Percept, condition: Condition) -> Verdict:
     """Verdict on a picture by the classifier: its class and that one's probability."""
     assert percept.label is not None and percept.scores is not None
-    return Verdict(f"{percept.label} ({percept.scores[0]:.0%})", _as_asked(percept.label, condition))
+    text = f"{percept.label} ({percept.scores[0]:.0%})"
+    return Verdict(text, _as_asked(percept.label, condition), label=percept.label)
 
 
 def _of_frame(percept: Percept, condition: Condition) -> Verdict:
@@ -310,7 +335,7 @@ def _of_frame(percept: Percept, condition: Condition) -> Verdict:
     assert percept.label is not None and percept.scores is not None
     facts = [f"{name} {value}" for name, value in percept.facts.items() if "," not in name][:TOLD]
     text = "; ".join([f"{percept.label} ({percept.scores[0]:.0%})", *facts])
-    return Verdict(text, _as_asked(percept.label, condition))
+    return Verdict(text, _as_asked(percept.label, condition), label=percept.label)
 
 
 def _of_sentence(percept: Percept, condition: Condition) -> Verdict:

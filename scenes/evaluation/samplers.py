@@ -18,6 +18,7 @@ from rich.table import Table
 
 from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
+from generative.metrics.names import metric_title
 from generative.metrics.truth import share_interval
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
@@ -307,7 +308,7 @@ def metrics_table(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
     for name, digits in FIGURES.items():
         if any(name in figures for figures in columns.values()):
             cells = [f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values()]
-            table.add_row(name, *cells)
+            table.add_row(metric_title(name), *cells)
     parts: list[Table | str] = [table]
     for row in rows:
         low, high = row.grade.ci95["frechet"]

@@ -11,9 +11,10 @@ from PIL import Image
 from sim.records import Array
 from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import Ink
-from sim.viewer.overlays.percept_overlay import draw_captions, draw_percept_overlay, has_text
+from sim.viewer.overlays.percept_overlay import draw_percept_overlay
+from sim.viewer.overlays.subtitles import draw_subtitles, has_text
 
-CAPTION_ROOM = 56  # pixels of the strip below the image for a caption or FEN
+CAPTION_ROOM = 60  # pixels of the strip below the image for a caption or FEN
 
 
 def draw_percepts(rgb: Array, seen: PerceptView, factor: int) -> Array:
@@ -35,7 +36,7 @@ def draw_percepts(rgb: Array, seen: PerceptView, factor: int) -> Array:
     picture, ink = pygame.Rect(0, 0, width, height), Ink()
     draw_percept_overlay(surface, ink, picture, picture, factor, (seen,))
     if room:
-        draw_captions(surface, ink, pygame.Rect(0, height, width, room), (seen,))
+        draw_subtitles(surface, ink, pygame.Rect(0, height, width, room), (seen,))
     return np.ascontiguousarray(pygame.surfarray.array3d(surface).swapaxes(0, 1))
 
 

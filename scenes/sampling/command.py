@@ -16,7 +16,7 @@ from generative.conditions import ConditionError
 from generative.diffusion.schedule import TIMESTEPS
 from generative.gallery import GalleryContent, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
-from scenes.build.samplers import own_options, sampler_config
+from scenes.build.samplers import own_options, refuse_world_model, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
 from scenes.data.task_data import has_task
 from scenes.evaluation.sample_scoring import SampleScorer, held_out_prompts, share_correct
@@ -43,7 +43,10 @@ OPTIONS = ("steps", "scheduler", "guidance")  # of sampling
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Request for samples; options that are None follow the sampler's keys, `out` the next free name."""
+    """Request for samples; options that are None follow the sampler's keys, `out` the next free name.
+
+    Without `neighbours` nearest training examples are not searched, and no examples are played for a gallery.
+    """
 
     out: Path | None
     n: int = 64
@@ -53,6 +56,7 @@ class SampleRequest:
     scheduler: str | None = None
     guidance: float | None = None
     overwrite: bool = False
+    neighbours: bool = True
 
     def check_folder(self) -> None:
         """Check that a gallery would overwrite nothing in the folder.
@@ -157,6 +161,7 @@ def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[
         RequestError: if the request is wrong; nothing was written.
         SaveError: if the disk is full; finished files are kept.
     """
+    refuse_world_model(scene, "sample")
     if has_task(scene):
         return sample_texts(scene, text_request(scene, request), device=device, say=say)
     if not 1 <= request.n <= MOST:
@@ -231,7 +236,10 @@ def _draw(
     if card is None:
         say(f"{scene.name} has no checkpoint: these are samples of an untrained {scene.sampler[0].use}")
     recipe = DataRecipe.of_scene(scene, config, card)
-    examples = functools.cache(lambda: some_examples(scene, recipe, say))
+    # Frames need examples: they are such by number, and the nearest real filling stands beside each.
+    needed = request.neighbours or any(pair.startswith("frame=") for pair in request.conditions)
+    without = None if needed else model.spec
+    examples = functools.cache(lambda: some_examples(scene, recipe, say, without))
     condition = parse_condition(request.conditions, model.spec, lambda: examples().validation)
     use, filling = scene.sampler[0].use, condition.mask is not None
     request.check_options(use, config, model, filling)
@@ -279,6 +287,7 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
     export = GalleryExport(drawing.model, scorer, scene.seed, condition, drawing.prompts)
+    neighbours = drawing.request.neighbours
     if drawing.prompts:
         verdicts = scorer.verdicts_by_prompt(values, drawing.prompts)
     else:
@@ -296,7 +305,7 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     return GalleryContent(
         title=scene.title,
         about=f"{scene.sampler[0].use} on {scorer.data}, {budget}",
-        samples=export.samples(values, verdicts),
+        samples=export.samples(values, verdicts, neighbours),
         metrics=metrics,
         columns=columns,
         checkpoint=grades_of(drawing.card or {}),
@@ -304,8 +313,13 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
         clips=tuple(export.clips(len(values), drawing.options)),
         command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
-        note="prompts are captions of held-out examples; " * bool(drawing.prompts)
-        + f"nearest neighbours among {scorer.searched}",
+        note="; ".join(
+            ["prompts are captions of held-out examples"] * bool(drawing.prompts)
+            + [f"nearest neighbours among {scorer.searched}"] * neighbours
+        ),
+        real=export.real(len(values)),
+        latent_map=export.latent_map(values),
+        verdicts=scorer.verdict_names,
     )
 
 
@@ -327,4 +341,5 @@ def command_line(scene: Scene, request: SampleRequest) -> str:
     for name in OPTIONS:
         if getattr(request, name) is not None:
             parts.append(f"--{name} {getattr(request, name)}")
+    parts += [] if request.neighbours else ["--no-neighbours"]
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""Content of a gallery on disk: samples with nearest neighbours, interpolations, latent traversals, clips.
+"""Content of a gallery on disk: samples with nearest neighbours, real ones, their map, interpolations, clips.
 
 Which parts it has depends on a sampler's optional interfaces (`sim.protocols.Encodes`, `Decodes`, `Traces`),
 never on its family.
@@ -14,12 +14,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from generative.gallery import Clip, SampleEntry, Strip
+from generative.gallery import Clip, LatentMap, RealEntry, SampleEntry, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.sampling.conditions import in_words
 from scenes.watching.sampler_gallery import Draws
+from sim.progress import waiting
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
 from supervised.data.dataset import Dataset
@@ -32,6 +33,8 @@ REGRESSED = 500  # examples of a class, about, that axes are fitted to
 TRACED = 16  # samples in the denoising clip, at most
 PROBED = 64  # samples of a class for its mean latent
 FILLED = 5  # inpaintings side by side
+REAL = 256  # real examples in a gallery, at most
+MAPPED = 512  # samples on the map, at most
 
 #: Where a row of a traversal begins, (L,), its direction, and the class that it is in, for its name.
 Walk: TypeAlias = tuple[Array, Axis, str]
@@ -60,10 +63,17 @@ class GalleryExport:
         self.prompts = prompts
         self.examples = scorer.examples
 
-    def samples(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[SampleEntry, ...]:
-        """Each of the samples (n, …) with its nearest training example and its verdict."""
-        found, distances = self.scorer.neighbours(values)
-        pictures, beside = self._pictures(values), self._pictures(found)
+    def samples(
+        self, values: Array, verdicts: Sequence[Verdict], neighbours: bool = True
+    ) -> tuple[SampleEntry, ...]:
+        """Each of the samples (n, …) with its verdict and, if asked for, its nearest training example."""
+        pictures = self._pictures(values)
+        beside: Sequence[Array | None] = [None] * len(values)
+        distances = [""] * len(values)
+        if neighbours:
+            with waiting(f"nearest neighbours among {self.scorer.searched}"):
+                found, distances = self.scorer.neighbours(values)
+            beside = list(self._pictures(found))
         words, reading = [in_words(self.condition)] * len(values), self.scorer.reading
         if self.prompts:
             words = [in_words(Condition(text=prompt)) for prompt in self.prompts]
@@ -79,14 +89,59 @@ class GalleryExport:
                 reading=reading,
                 prompt=self.prompts[i] if self.prompts else "",
                 checks=verdicts[i].checks,
+                label=self.condition.label or verdicts[i].label,
             )
             for i in range(len(values))
         )
 
+    def real(self, n: int) -> tuple[RealEntry, ...]:
+        """As many real examples as there are samples, at most `REAL`: held out, of the condition's class.
+
+        Where each sample has a prompt of its own, real example i is the one whose caption prompt i is.
+        """
+        held, rows = self.examples.validation, self._real_rows[:n]
+        pictures = self._pictures(held.values[rows]) if len(rows) else ()
+        names = held.label_names if len(held.label_names) > 1 else ()
+        return tuple(
+            RealEntry(
+                picture,
+                names[held.labels[row]] if names else "",
+                held.captions[row] if held.captions else "",
+            )
+            for picture, row in zip(pictures, rows.tolist(), strict=True)
+        )
+
+    def latent_map(self, values: Array) -> LatentMap | None:
+        """Map of the samples (n, …) and the real examples; None without any of these, or of fewer than four.
+
+        In the model's latent space where it has an encoder, else in the space of the metrics.
+        """
+        rows, drawn = self._real_rows[: len(values)], values[:MAPPED]
+        if not len(rows) or len(rows) + len(drawn) < 4:
+            return None
+        points, space = self.scorer.places, f"the space of {self.scorer.places_space}"
+        if isinstance(self.model, Encodes):
+            points, space = self.model.encode, "the model's latent space"
+        with waiting("map of samples and real examples"):
+            real = points(self.examples.validation.values[rows])
+            return LatentMap.of_points(points(drawn), real, space)
+
+    @cached_property
+    def _real_rows(self) -> Array:
+        """Rows of the held-out examples that are shown, at most `REAL`; see `real`."""
+        held = self.examples.validation
+        if self.prompts:
+            first = {caption: row for row, caption in reversed(list(enumerate(held.captions)))}
+            return np.array([first[prompt] for prompt in self.prompts[:REAL] if prompt in first], np.int64)
+        rows = np.random.default_rng(self.seed).permutation(len(held))
+        if self.condition.label in held.label_names:
+            rows = rows[held.labels[rows] == held.label_names.index(self.condition.label)]
+        return np.asarray(rows[:REAL])
+
     def strips(self) -> list[Strip]:
         """Interpolations and latent traversals, for samplers with a latent space."""
         strips = []
-        if isinstance(self.model, Encodes):
+        if isinstance(self.model, Encodes) and len(self.examples.validation):
             strips += [self._between("linear"), self._between("spherical")]
         if isinstance(self.model, Decodes):
             strips += self._traversals()
@@ -208,7 +263,7 @@ class GalleryExport:
     def _tour(self) -> Clip:
         """Interpolation clip through held-out examples, or samples if there is no encoder, as a loop."""
         model: Any = self.model
-        if isinstance(self.model, Encodes):
+        if isinstance(self.model, Encodes) and len(self.examples.validation):
             stops = self.model.encode(self._pairs[0][:STOPS])
         elif isinstance(model, Draws):
             stops = model.draw_latents(STOPS, self.condition.label, self.seed)

@@ -202,7 +202,7 @@ def fixed_keys(scene: Scene) -> dict[str, Any]:
         if table.feed == "agent":
             found |= all_keys(f"perception.{i}", table, perception_config(scene, i))
     for i, sampler in enumerate(scene.sampler):
-        if sampler.feed == "reset":
+        if sampler.feed in ("reset", "world"):
             found |= all_keys(f"sampler.{i}", sampler, sampler_config(scene, i))
     return found
 

@@ -273,7 +273,7 @@ class BoardShow:
 
     def _attribution(self, game: ChessGame, mask: Array) -> Any:
         info = {"action_mask": mask[None], "games": (game,)}
-        return self.live_agent.attribution(ChessGame.observe([game]), info) if mask.any() else None
+        return self.live_agent.attribution(ChessGame.observe([game])[0], info) if mask.any() else None
 
     def _board_state(self, decision: Decision | None, number: int) -> BoardState:
         game, table = self.game, self.game.table

@@ -167,13 +167,16 @@ class LiveAgent:
         self._weights = taken.weights
         follower.plays(taken)
 
-    def attribution(self, obs: Array, info: Info) -> Attribution | None:
-        """What computes saliency maps of the first world's decision; None if it cannot be explained."""
+    def attribution(self, observation: Array, info: Info) -> Attribution | None:
+        """What computes saliency maps of the first world's decision; None if it cannot be explained.
+
+        `observation` is the first world's; it is kept.
+        """
         if self._explainer is None:
             return None
         mask = info.get("action_mask")
         row = None if mask is None else np.array(mask[0])
-        return partial(self._explainer.explain, self._weights, np.array(obs[0]), row)
+        return partial(self._explainer.explain, self._weights, observation, row)
 
     def exploration(self, info: Info) -> Exploration | None:
         """How far the first world's action strays from the best guess."""

@@ -17,7 +17,7 @@ from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.contract.gesture import Ability
 from sim.viewer.contract.moment import Perceive, PerceptView
-from supervised.captions.caption_grammars import parse
+from supervised.captions.caption_grammars import differing_spans, parse
 from supervised.data.capture import LabelSource
 from supervised.metrics.grading import live_metrics
 from supervised.observation.percept_env import PerceptObservationEnv
@@ -161,11 +161,21 @@ class LivePerceptions:
         return len(self._feeds) + len(self._eyes)
 
     @property
+    def feeds(self) -> bool:
+        """Whether the agent observes percepts, which are those of its last decision."""
+        return bool(self._feeds)
+
+    @property
     def abilities(self) -> frozenset[Ability]:
-        """Percepts if any look; origins that can be changed, unless only the agent lives on percepts."""
-        return frozenset({Ability.PERCEPTS} if len(self) else set()) | (
-            {Ability.ORIGIN} if self._eyes else set()
-        )
+        """Percepts if any look, and of which kinds; origins, unless only the agent lives on percepts."""
+        kinds = {eye.kind for eye in self._eyes}
+        found = {
+            Ability.PERCEPTS: len(self) > 0,
+            Ability.DENSE: bool(kinds & {"mask", "depth"}),
+            Ability.FEN: "fen" in kinds,
+            Ability.ORIGIN: bool(self._eyes),
+        }
+        return frozenset(ability for ability, there in found.items() if there)
 
     def next_origin(self) -> None:
         """Switch all overlays to the next origin: truth, model, and noisy truth where that applies to any.
@@ -204,7 +214,8 @@ class LivePerceptions:
         percept = to_picture_pixels(eye.model.perceive([crop_to_board(picture, board)])[0], board)
         assert pending.truth is not None
         scores = live_metrics(eye.kind, percept, pending.truth, parse)
-        return replace(pending, percept=percept, scores=scores, pending="")
+        wrong, corrected = differing_spans(percept.caption or "", pending.truth.caption or "")
+        return replace(pending, percept=percept, scores=scores, pending="", wrong=wrong, corrected=corrected)
 
     def _seen(self, eye: LivePerception) -> PerceptView:
         truth = eye.sight.live(self._stage, eye.kind)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scenes.build.samplers import refuse_world_model
 from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
 from scenes.watching.labels import player_name, readable
 from scenes.watching.live_agent import PLAIN_WORDS
+from scenes.watching.pair_show import PairShow
+from scenes.watching.posters import Posters
+from scenes.watching.rotation_show import RotationShow, rotated_worlds
 from scenes.watching.scene_show import SceneShow
+from sim.progress import waiting
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 
@@ -34,31 +40,48 @@ def show_of(
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the scene's own.
         run: a training run to follow; its newest checkpoint is shown unless `checkpoint` is given.
-        attended: whether a person watches; if not, one world is shown, and a gallery runs its demo.
+        attended: whether a person watches; if not, one world is shown, step by step instead of frame by
+            frame, and a gallery runs its demo.
         say: takes lines for a person.
 
     Raises:
         SceneError, CheckpointError: if there is nothing to watch, or it does not fit.
     """
+    with waiting("loading PyTorch"):
+        import torch  # noqa: F401
     if has_task(scene):
         from scenes.watching.examples_show import ExamplesShow
 
-        return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
+        with waiting("loading model and examples"):
+            return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
     if attended and run is None and (board := _board_config(scene, device)) is not None:
         from scenes.watching.board_show import BoardShow
 
-        return BoardShow(scene, board, device=device, checkpoint=checkpoint)
+        with waiting("loading the players"):
+            return BoardShow(scene, board, device=device, checkpoint=checkpoint)
+    if names := rotated_worlds(scene):
+        with waiting("loading the first world"):
+            return RotationShow(
+                scene, names, device=device, checkpoint=checkpoint, run=run, attended=attended
+            )
     if scene.world is not None or not scene.sampler:
-        worlds = None if attended else 1
         return SceneShow(
-            scene, device=device, checkpoint=checkpoint, run=run, most_worlds=worlds, attended=attended
+            scene,
+            device=device,
+            checkpoint=checkpoint,
+            run=run,
+            most_worlds=None if attended else 1,
+            attended=attended,
+            every_frame=attended,
         )
+    refuse_world_model(scene, "watch")
     from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow
 
     saved = step_folders(run / "checkpoints") if run is not None else []
     newest = checkpoint or (saved[-1] if saved else None)
-    source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
+    with waiting("loading the sampler"):
+        source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
     return GalleryShow(source, attended=attended)
 
 
@@ -105,7 +128,35 @@ def playlist(
     mine = PlaylistEntry(scene.title, here, about_scene(scene))
     entries = [mine if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
-    return Playlist(entries, names.index(scene.name), checkpoints, label, follows=run is not None)
+    posters = Posters([scene.source if name == scene.name else SHIPPED / f"{name}.toml" for name in names])
+    place, follows = names.index(scene.name), run is not None
+    return Playlist(entries, place, checkpoints, label, follows=follows, posters=posters)
+
+
+def pair_of(
+    scene: Scene,
+    checkpoints: tuple[Path | None, Path],
+    others: Playlist | None,
+    *,
+    device: str,
+    attended: bool,
+) -> tuple[Show, Playlist | None]:
+    """Two checkpoints side by side, and the playlist of a window with them in their scene's place.
+
+    Raises:
+        SceneError, CheckpointError: if there is no world or agent, or a checkpoint does not fit.
+    """
+    if scene.world is None:
+        raise SceneError(f"{scene.name} has no world: --beside puts two agents side by side")
+
+    def make() -> Show:
+        return PairShow(scene, checkpoints, device=device, attended=attended)
+
+    if others is None:
+        return make(), None
+    entries = list(others.scenes)
+    entries[others.scene] = PlaylistEntry(scene.title, make, f"two checkpoints · {about_scene(scene)}")
+    return make(), replace(others, scenes=entries)
 
 
 def load_shipped(name: str) -> Scene | None:

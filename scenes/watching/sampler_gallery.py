@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Protocol, runtime_checkable
@@ -12,6 +13,7 @@ import numpy as np
 from generative.conditions import ConditionError
 from generative.latents import Axis, named_axes, principal_axes, spherical
 from generative.metrics.neighbours import ExampleIndex
+from generative.metrics.truth import compare_captions
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.families.table import origin_of
@@ -19,7 +21,7 @@ from scenes.data.sampler_data import DataRecipe, DataSplit, build_sampler, some_
 from scenes.data.thumbnails import thumbnails
 from scenes.schema import Scene
 from scenes.watching.labels import in_words, readable
-from sim.protocols import Decodes, Encodes, SamplerModel, Traces
+from sim.protocols import Decodes, Encodes, Perception, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
 from sim.viewer.contract.gallery_source import AxisEnds, ExampleDetails, GallerySamples, Neighbour, SliderAxis
 from supervised.data.dataset import Dataset
@@ -88,6 +90,7 @@ class SamplerGallerySource:
         self.size = width, height
         self._texts = model.spec.words and honours(model, Condition(text=model.spec.words[0]))
         self.conditions, self.prompts = (ANYTHING, *self._offered()), self._texts
+        self.words = model.spec.words if self._texts else ()
         self.encodes = isinstance(model, Encodes)
         self.decodes = isinstance(model, Draws | Encodes) and isinstance(model, Decodes)
         self.traces = isinstance(model, Traces)
@@ -119,7 +122,14 @@ class SamplerGallerySource:
                 yield GallerySamples(values, latents[first : first + CHUNK], self.notes(values))
         else:
             values = model.sample(n, given, self._options, seed).values
-            yield GallerySamples(values, self._latents(values), self.notes(values))
+            encoded = self._latents(values)
+            if given.text is None or self._reader is None:
+                yield GallerySamples(values, encoded, self.notes(values))
+                return
+            for rows in np.array_split(np.arange(n), -(-n // CHUNK)):  # reading them takes its time
+                told = [percept.caption or "" for percept in self._reader.perceive(list(values[rows]))]
+                notes = tuple(fact_note(given.text, caption) for caption in told)
+                yield GallerySamples(values[rows], None if encoded is None else encoded[rows], notes)
 
     def trace(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
         """See `GallerySource`."""
@@ -141,6 +151,16 @@ class SamplerGallerySource:
         height, width = value.shape[:2]
         own = np.asarray(mask.reshape(height, len(mask) // height, width, -1).any((1, 3)))
         return self.model.sample(n, Condition(frame=value, mask=own), self._options, seed).values
+
+    @cached_property
+    def _reader(self) -> Perception | None:
+        """Captioner that tells which facts of a prompt a sample shows; None if there is none for these."""
+        origin = origin_of(self._config.data)
+        if origin is None:
+            return None
+        from scenes.evaluation.sample_scoring import caption_reader
+
+        return caption_reader(origin.world, self._device)
 
     def _condition(self, condition: str) -> Condition:
         if condition == ANYTHING:
@@ -265,6 +285,22 @@ def sample_notes(values: Array, data: str) -> tuple[str, ...]:
     if origin is None or origin.family.decode is None:
         return ()
     return tuple(found.note for found in origin.family.decode(origin.variant, values))
+
+
+def fact_note(prompt: str, caption: str) -> str:
+    """Verdict on a sample in a few words, from its caption: how many facts of the prompt it shows.
+
+    >>> told = "Low on the left is the ball; the left paddle is low and the right one high; it stands 1 to 2."
+    >>> fact_note(told, told), fact_note(told.replace("1 to 2", "1 to 3"), told)
+    ('✓ 6 of 6 facts', '× right score')
+    """
+    checks = compare_captions(prompt, caption)
+    if not checks:
+        return ""
+    wrong = [check.name for check in checks if not check.right]
+    if wrong:
+        return f"× {', '.join(wrong)}"
+    return f"✓ {len(checks)} of {len(checks)} facts"
 
 
 def honours(model: SamplerModel, condition: Condition) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
 
 import gymnasium
 import numpy as np
@@ -27,6 +27,17 @@ CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to 
 #: Where gymnasium's own worlds keep what they draw on; closing one that has it ends all of pygame, and with
 #: it the window that another scene is shown in by then.
 OWN_SURFACES = {"screen", "window", "window_surface"}
+
+
+class HasFrames(Protocol):
+    """A world whose steps can be played by their frames: see `sim.atari.world.AtariWorld`."""
+
+    @property
+    def frames_left(self) -> int:
+        """Of the step in progress."""
+
+    def play_frame(self, action: int) -> float:
+        """Play one; returns its reward."""
 
 
 class PlainRenderer:
@@ -59,20 +70,33 @@ class StagedWorlds(EnvWorlds):
     Attributes:
         renderers: N.
         drawing_seconds: that the first world's last picture took, by `clock`.
+        frames_per_step: above 1, `play_frame` plays a step by its frames, which `step` completes.
+        frames_played: of the step in progress.
+        earned: (N,) rewards of those.
     """
 
     clock: Callable[[], float] = staticmethod(time.perf_counter)
 
     renderers: tuple[InteractiveRenderer, ...] = ()
     drawing_seconds = 0.0
+    frames_per_step = 1
+    frames_played = 0
+    earned: Array
+    _games: tuple[HasFrames, ...] = ()  # where steps are played by frames: all worlds
     _robots: tuple[DrawsRobot, ...] = ()  # all renderers, or none
     _pictures: tuple[Array, ...] = ()
     _grid = False
     _rooms: dict[str, tuple[float, float]]  # by "resize" or "tile", as last told
 
     @classmethod
-    def open(cls, config: WorldConfig, count: int, seed: int) -> StagedWorlds:
+    def open(cls, config: WorldConfig, count: int, seed: int, *, every_frame: bool = False) -> StagedWorlds:
         """`count` worlds of a configuration, all of one seed.
+
+        Args:
+            config: of each.
+            count: how many.
+            seed: of the first reset.
+            every_frame: play steps by their frames, where the worlds can.
 
         Raises:
             SceneError: if the world has no picture.
@@ -82,6 +106,10 @@ class StagedWorlds(EnvWorlds):
             worlds.close()
             raise SceneError(f"{config.name} has no picture to show: it does not render to rgb_array")
         worlds._rooms = {}
+        worlds.earned = np.zeros(count)
+        if every_frame and worlds.envs[0].has_wrapper_attr("play_frame"):
+            worlds._games = tuple(cast(HasFrames, world.unwrapped) for world in worlds.envs)
+            worlds.frames_per_step = worlds._games[0].frames_left
         worlds.renderers = tuple(
             world.get_wrapper_attr("interactive_renderer")()
             if world.has_wrapper_attr("interactive_renderer")
@@ -94,7 +122,46 @@ class StagedWorlds(EnvWorlds):
                 renderer.draw_with(worlds.renderers[0])
         return worlds
 
+    def play_frame(self, actions: Array) -> Array | None:
+        """Play a frame of the next step in all worlds.
+
+        Returns:
+            (N,) its rewards; None where nothing is left but to complete the step.
+
+        Raises:
+            ActionError: naming the first action that is not in the action space.
+        """
+        if not self._games or self._games[0].frames_left <= 1:
+            return None
+        actions = self._checked(actions)
+        some = [game.frames_left > 1 for game in self._games]
+        earned = np.array(
+            [
+                game.play_frame(int(a)) if more else 0.0
+                for game, a, more in zip(self._games, actions, some, strict=True)
+            ]
+        )
+        self.earned = self.earned + earned
+        self.frames_played += 1
+        return earned
+
+    @property
+    def score(self) -> Array:
+        """(N,) the unclipped return so far of each episode in progress, these frames included."""
+        score: Array = super().score + self.earned
+        return score
+
+    @property
+    def frames(self) -> Array:
+        """(N,) frames so far of each episode in progress; steps where these have no frames."""
+        return self.length * self.frames_per_step + self.frames_played
+
+    def _begin(self, mask: Array, seeded: Array) -> tuple[Array, Info]:
+        self.earned, self.frames_played = np.zeros(self.num_envs), 0
+        return super()._begin(mask, seeded)
+
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        self.earned, self.frames_played = np.zeros(self.num_envs), 0
         obs, reward, terminated, truncated, info = super()._step_rows(actions)
         self.note()
         if self._robots:
@@ -115,12 +182,13 @@ class StagedWorlds(EnvWorlds):
         """N pictures (H, W, 3) uint8.
 
         Args:
-            grid: whether all are looked at; if not, and drawing is dear, the others' are their last ones.
+            grid: whether all are looked at; if not, the others' are their last ones between the frames of a
+                step, and where drawing is dear.
         """
         begun = self.clock()
         first = self.renderers[0].draw()
         self.drawing_seconds = self.clock() - begun
-        if self._pictures and not grid and self.drawing_seconds > CHEAP:
+        if self._pictures and not grid and (self.frames_played or self.drawing_seconds > CHEAP):
             others = self._pictures[1:]
         else:
             others = tuple(renderer.draw() for renderer in self.renderers[1:])

@@ -42,7 +42,7 @@ ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 SCREEN = (84, 84)  # Mnih et al. 2015, Methods
 STACK = 4
 MEMORY = 128  # bytes
-Clone = tuple[Any, Array, Array, int, tuple[Array, Array]]  # opaque
+Clone = tuple[Any, Array, Array, int, tuple[Array, Array], tuple[int, float, bool]]  # opaque
 
 
 @cache
@@ -273,6 +273,9 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
     """One game on `ALEInterface`, with picture, memory and state cloning as well as observations."""
 
     render_mode = "rgb_array"
+    _left: int  # frames of the step in progress
+    _reward: float  # of its frames so far
+    _ended: bool  # whether the episode has ended in it
 
     def __init__(self, config: Atari, seed: int) -> None:
         self.config = config
@@ -291,6 +294,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._frames = np.zeros((2, *self._ale.getScreenDims()), np.uint8)  # grey; [0] the pooled one
         self._stack = np.zeros((STACK, *SCREEN), np.uint8)
         self._elapsed = 0  # emulator frames in this episode
+        self._begin_step()
         self._fresh = True  # the console has the constructor's seed and has not played
         self._screens: tuple[Array, Array] | None = None  # RGB and palette, from `restore_state` to a step
 
@@ -332,6 +336,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._screens = None
         self._ale.reset_game()
         self._elapsed = 0
+        self._begin_step()
         self._stack[:] = 0
         self._frames[:] = 0
         if self._pixels:
@@ -347,21 +352,42 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         Raises:
             ActionError: for an action outside ``range(len(action_names))``.
         """
+        while self._left:
+            self.play_frame(action)
+        reward, terminated, ended = self._reward, bool(self._ale.game_over()), self._ended
+        self._begin_step()
+        return self._observed(), reward, terminated, ended and not terminated, self._info()
+
+    def play_frame(self, action: int | np.int64) -> float:
+        """Play one emulator frame of a step, which `step` then completes; returns this frame's reward.
+
+        A step by frames and one at once are the same, to the last bit, if their actions are. With others in
+        between, as a person gives them, each acts at its own frame.
+
+        Raises:
+            ActionError: for an action outside ``range(len(action_names))``, or if no frame is left.
+        """
         if not self.action_space.contains(action):
             raise ActionError(f"action {action} is not in 0…{len(self._actions) - 1}")
+        if not self._left:
+            raise ActionError("no frame of this step is left: complete it with step()")
         self._screens = None
-        reward = 0.0
-        ended = False
-        for left in range(self.config.frame_skip, 0, -1):
-            reward += self._ale.act(self._actions[int(action)])
-            self._elapsed += 1
-            ended = self._ale.game_over() or self._elapsed >= self.config.max_frames
-            if ended:
-                break
-            if left <= 2 and self._pixels:
-                self._frames[left - 1] = self._ale.getScreenGrayscale()
-        terminated = bool(self._ale.game_over())
-        return self._observed(), reward, terminated, ended and not terminated, self._info()
+        reward = float(self._ale.act(self._actions[int(action)]))
+        self._reward += reward
+        self._elapsed += 1
+        self._ended = bool(self._ale.game_over()) or self._elapsed >= self.config.max_frames
+        if not self._ended and self._left <= 2 and self._pixels:
+            self._frames[self._left - 1] = self._ale.getScreenGrayscale()
+        self._left = 0 if self._ended else self._left - 1
+        return reward
+
+    @property
+    def frames_left(self) -> int:
+        """Emulator frames that the step in progress still takes; 0 once the episode has ended in it."""
+        return self._left
+
+    def _begin_step(self) -> None:
+        self._left, self._reward, self._ended = self.config.frame_skip, 0.0, False
 
     def render(self) -> Array:
         """The television picture, (210, 160, 3) uint8 for most games."""
@@ -395,11 +421,13 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
     def clone_state(self) -> Clone:
         """A copy of the whole state, the generator of sticky actions and the picture included."""
         emulator, screens = self._ale.cloneState(include_rng=True), (self.render(), self.palette_screen())
-        return emulator, self._frames.copy(), self._stack.copy(), self._elapsed, screens
+        step = self._left, self._reward, self._ended
+        return emulator, self._frames.copy(), self._stack.copy(), self._elapsed, screens, step
 
     def restore_state(self, state: Clone) -> Array:
         """Go back to a cloned state; returns its observation."""
-        emulator, frames, stack, self._elapsed, self._screens = state
+        emulator, frames, stack, self._elapsed, self._screens, step = state
+        self._left, self._reward, self._ended = step
         self._ale.restoreState(emulator)  # all but the picture, which it draws with the next frame
         self._frames[:], self._stack[:] = frames, stack
         return self._stack.copy() if self._pixels else self.ram()

@@ -22,6 +22,9 @@ class Command(enum.Enum):
     PAUSE = enum.auto()
     FORWARD = enum.auto()
     BACK = enum.auto()
+    NEXT_EVENT = enum.auto()
+    PREVIOUS_EVENT = enum.auto()
+    LOOP = enum.auto()
     SLOWER = enum.auto()
     FASTER = enum.auto()
     GRID = enum.auto()
@@ -31,8 +34,10 @@ class Command(enum.Enum):
     PANEL = enum.auto()  # with the panel's number
     SCREENSHOT = enum.auto()
     RECORD = enum.auto()
+    EXPORT = enum.auto()
     FLIP = enum.auto()
     SAVE = enum.auto()
+    SAVE_EPISODE = enum.auto()
     FOLLOW = enum.auto()
     CAMERA = enum.auto()  # 1 the next viewpoint, 10 (with Shift) the first one again
     SHOVE_LEFT = enum.auto()
@@ -49,13 +54,20 @@ class Command(enum.Enum):
     SALIENCY = enum.auto()
     SALIENCY_STRENGTH = enum.auto()
     SOUND = enum.auto()
+    PRESENT = enum.auto()
+    LARGER = enum.auto()
+    SMALLER = enum.auto()
+    USUAL_SIZE = enum.auto()
     PERCEPTS = enum.auto()
+    SPLIT = enum.auto()
+    DIVIDER = enum.auto()  # 1 to the right, 10 (with Shift) to the left
     ORIGIN = enum.auto()
     NEW_GAME = enum.auto()
     TAKE_BACK = enum.auto()
     COPY_FEN = enum.auto()
     COPY_PGN = enum.auto()
     PASTE = enum.auto()
+    TYPE_VALUE = enum.auto()
     HELP = enum.auto()
     LEAVE = enum.auto()  # one step back
     QUIT = enum.auto()
@@ -92,19 +104,23 @@ class Binding:
 BINDINGS = (
     Binding("Pause, resume", "Space  P", "pause button"),
     Binding("Step forward", "→  .", "right button"),
-    Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
+    Binding("Step back", "←  ,", "left button, or drag the track"),
+    Binding("Ten steps forward, back", "Shift+.  Shift+,"),
+    Binding("Next, previous reward or surprise", "Shift+→  Shift+←", "", "events"),
+    Binding("Loop a segment: begin, end, stop", "B", "", "events"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("Human control, agent control", "M", "AGENT / YOU", "play"),
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
     Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
     Binding("Next game of the file; previous with Shift", "N", "", "analysis"),
-    Binding("Type an input of your own", "Enter", "", "type"),
+    Binding("Type an input or a prompt of your own", "Enter", "Type a prompt button", "type"),
     Binding("Play the sound, stop it", "A", "", "sound"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
     Binding("Next condition; previous with Shift", "B", "click it", "conditions"),
     Binding("Interpolate between two samples", "Enter at each", "drag", "latents"),
     Binding("Choose a latent slider; move it", "I  K;  J  L", "drag it", "latents"),
+    Binding("Type the value of the chosen slider", "Ctrl+Enter", "click the value", "latents"),
     Binding("Latent-space walk, stop", "W", "", "latents"),
     Binding("Show the denoising steps", "D", "", "trace"),
     Binding("Inpainting: paint a mask", "F  arrows  Enter", "drag over the picture", "fill"),
@@ -119,28 +135,47 @@ BINDINGS = (
     Binding("Copy the position (FEN), the game (PGN)", "Ctrl+C  Ctrl+Shift+C", "", "table"),
     Binding("Paste a FEN or PGN to play from", "Ctrl+V", "", "table"),
     Binding("Save the game (PGN)", "X", "", "save"),
+    Binding("Save the episode as an action replay (.pfr)", "X", "", "episode"),
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
     Binding("Camera: side, front, three-quarter, behind", "Z", "", "orbit"),
     Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
-    Binding("Ground contacts, forces, torques", "F", "", "robot"),
+    Binding("Ground contacts, forces, torques", "F", "frame button", "robot"),
     Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
-    Binding("Target of the agent, such as its speed: less, more", "Q  W", "drag the slider", "targets"),
-    Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
-    Binding("Perception overlay", "O", "", "percepts"),
+    Binding(
+        "Target of the agent, such as its speed: less, more",
+        "Q  W",
+        "drag the slider",
+        "targets",
+        lacks="dream",
+    ),
+    Binding("Denoising steps of the dream; fewer with Shift", "K", "drag the slider", "dream"),
+    Binding("Frames until the dream is synchronised; fewer with Shift", "L", "drag the slider", "twin"),
+    Binding("Synchronise the dream with the emulator", "Y", "", "twin"),
+    Binding("Branch: the futures of all actions, in both; clear", "B", "", "twin"),
+    Binding(
+        "Saliency of action and value, action, value; its strength", "E  Shift+E", "spot button", "saliency"
+    ),
+    Binding("Perception overlay", "O", "frame button", "percepts"),
+    Binding("Split view: picture and map, truth and map, none", "Shift+O", "", "dense"),
+    Binding("Move the divider of the split view; to the left with Shift", "D", "drag it", "dense"),
+    Binding("Copy the FEN that is read", "Ctrl+C", "click it", "fen", lacks="table"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
-    Binding("All worlds side by side", "G", "click the picture (games)", "worlds"),
+    Binding("All worlds side by side", "G", "grid button; click the picture (games)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
-    Binding("Find a scene", "Ctrl+K", "", "scenes"),
+    Binding("Find a scene", "Ctrl+K", "magnifier button", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
+    Binding("Larger text, smaller, as the window asks", "Ctrl++  Ctrl+−  Ctrl+0"),
+    Binding("Presentation: full screen, two panels", "F11", "screen button"),
     Binding("Screenshot", "S  F12"),
-    Binding("Record, stop recording", "V"),
-    Binding("Help, close", "H", "click"),
-    Binding("Back one step: from the help, the grid, the past", "Esc"),
+    Binding("Save the charts' values (CSV); of one: point at it", "Ctrl+E", "", "events"),
+    Binding("Record, stop recording", "V", "red button"),
+    Binding("Help, close", "H", "? button, click"),
+    Binding("Back one step: from help, grid, past, presentation", "Esc"),
     Binding("Quit", "Ctrl+Q", "close the window"),
 )
 
@@ -157,6 +192,7 @@ _COMMANDS = {
     pygame.K_PLUS: Command.FASTER,
     pygame.K_KP_PLUS: Command.FASTER,
     pygame.K_g: Command.GRID,
+    pygame.K_b: Command.LOOP,
     pygame.K_m: Command.HANDOVER,
     pygame.K_r: Command.RESET,
     pygame.K_s: Command.SCREENSHOT,
@@ -169,6 +205,7 @@ _COMMANDS = {
     pygame.K_e: Command.SALIENCY,
     pygame.K_a: Command.SOUND,
     pygame.K_o: Command.PERCEPTS,
+    pygame.K_d: Command.DIVIDER,
     pygame.K_t: Command.ORIGIN,
     pygame.K_n: Command.NEW_GAME,
     pygame.K_u: Command.TAKE_BACK,
@@ -177,13 +214,18 @@ _COMMANDS = {
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
+    pygame.K_F11: Command.PRESENT,
     pygame.K_ESCAPE: Command.LEAVE,
 }
+
+#: Keys with Shift that mean more than their command does with it.
+_SHIFTED_KEYS = {pygame.K_RIGHT: Command.NEXT_EVENT, pygame.K_LEFT: Command.PREVIOUS_EVENT}
 
 _SHIFTED = {
     Command.RESET: Command.NEW_SEED,
     Command.NEXT_SCENE: Command.PREVIOUS_SCENE,
     Command.SALIENCY: Command.SALIENCY_STRENGTH,
+    Command.PERCEPTS: Command.SPLIT,
 }
 
 _NUMBERED = {
@@ -197,21 +239,31 @@ _NUMBERED = {
     pygame.K_PAGEDOWN: (Command.ZOOM, 2),
 }
 
+_PLUS = (pygame.K_PLUS, pygame.K_EQUALS, pygame.K_KP_PLUS)  # on some layouts + takes Shift
+_MINUS = (pygame.K_MINUS, pygame.K_KP_MINUS)
+
 #: With Ctrl, or with the command key.
 _CONTROLLED = {
     (pygame.K_c, False): Command.COPY_FEN,
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
+    (pygame.K_e, False): Command.EXPORT,
     (pygame.K_k, False): Command.FIND_SCENE,
+    (pygame.K_0, False): Command.USUAL_SIZE,
+    (pygame.K_RETURN, False): Command.TYPE_VALUE,
+    (pygame.K_KP_ENTER, False): Command.TYPE_VALUE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
+    **{(key, shift): Command.LARGER for key in _PLUS for shift in (False, True)},
+    **{(key, shift): Command.SMALLER for key in _MINUS for shift in (False, True)},
 }
 
 #: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.
 GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
+    Command.SAVE_EPISODE: ("episode", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
     Command.CAMERA: ("orbit", (Gesture("camera"), Gesture("camera", name="reset"))),
     Command.SHOVE_LEFT: ("robot", (Gesture("shove", -1.0),)),
@@ -233,11 +285,14 @@ REPEATING = frozenset(
     {
         Command.FORWARD,
         Command.BACK,
+        Command.NEXT_EVENT,
+        Command.PREVIOUS_EVENT,
         Command.SLOWER,
         Command.FASTER,
         Command.ORBIT,
         Command.ZOOM,
         Command.TARGET,
+        Command.DIVIDER,
     }
 )
 
@@ -279,7 +334,9 @@ _NAMES = {
 }
 
 #: The abilities whose lines are about keys that the picture itself asks for.
-_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point", "analysis"})
+_ON_THE_PICTURE = frozenset(
+    {"gallery", "latents", "trace", "fill", "conditions", "point", "analysis", "dream", "twin"}
+)
 
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})
@@ -292,7 +349,8 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     digit = _DIGITS.get(key, 0)
     if 1 <= digit <= 9:
         return Command.PANEL, digit
-    found = _COMMANDS.get(key)
+    found = _SHIFTED_KEYS.get(key) if shift else None
+    found = found or _COMMANDS.get(key)
     if shift:
         found = _SHIFTED.get(found, found) if found is not None else None
     return None if found is None else (found, 10 if shift else 1)

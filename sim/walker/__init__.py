@@ -7,19 +7,16 @@ pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched; its model
 from `contact_pairs`), `walkers` (both together), `world` (the catalogue's entry, as a batch and as one
 environment); `perturbations` (masses, friction, motors, latency, pushes and slopes drawn for each episode);
-then `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
-`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
-(pictures with ground truth, to train on); `contacts` (ground forces, feet), `gait` (what an evaluation tells
-beside the return) and `push` (a person's force); and `interactive_renderer`, which brings camera, contacts
-and pushes to the window.
+then `camera` and `rendering/` (software, OpenGL); `anatomy` (parts and keypoints by name) and `truth`
+(ground truth of pictures), `labelled_episodes` (pictures with ground truth, to train on); `contacts`
+(ground forces, feet), `gait` (what an evaluation tells beside the return) and `push` (a person's force);
+and `interactive_renderer`, which brings camera, contacts and pushes to the window.
 
-On a GPU: `warp_walkers` (states, rewards and resets on the device), its `warp_kernels`, and `warp_worlds`.
-
-Rewards of one's own: `reward_terms` (named terms), `proprioception` (trunk, joints, feet, sensors), `task`
-(robots that are to do as those say), `declared_task` (from a scene's keys), `mjcf` (robots from files).
+On a GPU: `warp/`. Rewards of one's own: `tasks/` (named terms, weighted by a scene), `mjcf` (robots from
+files).
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
-`palette.LIMBS`, its parts, keypoints and bones in `anatomy`, its feet in `contacts.FEET`;
+`rendering.palette.LIMBS`, its parts, keypoints and bones in `anatomy`, its feet in `contacts.FEET`;
 `tests/sim/test_walker.py` compares it with gymnasium's from then on, and `test_walker_truth.py` its pictures
 with their truth.
 """

@@ -24,7 +24,7 @@ class NoOpenGLError(RequestError, RuntimeError):
 
     @classmethod
     def of(cls, what: str, reason: str) -> NoOpenGLError:
-        """That `what` need OpenGL, which is not there for the `reason` that `sim.walker.opengl` gives."""
+        """That `what` need OpenGL, absent for the `reason` that `sim.walker.rendering.opengl` gives."""
         mended = "unset MUJOCO_GL" if reason.startswith("MUJOCO_GL=") else MEND
         return cls(f"{what} need OpenGL, and here is none ({reason}): {mended}")
 

@@ -17,10 +17,10 @@ from sim.viewer.contract.moment import Readout
 from sim.viewer.contract.robot import ForceArrow, JointTorque, Place, RobotState
 from sim.walker.camera import PRESETS, Camera, PinholeCamera, Viewpoint
 from sim.walker.contacts import Contacts, feet_of, ground_contacts, motor_joints, motor_limits
-from sim.walker.draw import NEAR
 from sim.walker.engine import mujoco
 from sim.walker.mjcf import root_body
 from sim.walker.push import PER_WEIGHT, SHOVE, SHOVE_SECONDS, Grip
+from sim.walker.rendering.software import NEAR
 
 if TYPE_CHECKING:
     from sim.walker.world import WalkerWorld

@@ -15,7 +15,7 @@ import numpy as np
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from sim.walker.camera import Viewpoint, Viewpoints
-from sim.walker.palette import STANDARD, random_appearance
+from sim.walker.rendering.palette import STANDARD, random_appearance
 from sim.walker.truth import KINDS, Kind
 from sim.walker.world import Walker, WalkerWorlds
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from sim.walker.engine import mujoco, quieten
 
 FOOT = "playfield foot "  # how the names of the added sensors begin
 GROUND = 50.0  # m, half a side
+FOLDERS = ("assetdir", "meshdir", "texturedir")  # keys of <compiler>, from the MJCF file's folder
 
 
 class MjcfError(RequestError, ValueError):
@@ -50,6 +52,7 @@ def read_model(path: str, feet: Iterable[str] = ()) -> mujoco.MjModel:
 def _compiled(path: str, feet: tuple[str, ...], stamp: int) -> mujoco.MjModel:
     quieten()
     name = Path(path).name
+    _check_named_files(Path(path))
     try:
         spec = mujoco.MjSpec.from_file(path)
         _furnish(spec)
@@ -61,6 +64,25 @@ def _compiled(path: str, feet: tuple[str, ...], stamp: int) -> mujoco.MjModel:
         raise MjcfError(f"{name}: {_why(error)}") from error
     _check_robot(model, name)
     return model
+
+
+def _check_named_files(file: Path) -> None:
+    """Refuse meshes, textures and included files that are pipes or devices, whose reading may never end.
+
+    Raises:
+        MjcfError: naming the file.
+    """
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (OSError, ElementTree.ParseError):
+        return  # MuJoCo says what is wrong
+    compiler = root.find("compiler")
+    folders = {"", *([] if compiler is None else [compiler.get(key, "") for key in FOLDERS])}
+    for element in root.iter():
+        for folder in folders if element.get("file") else ():
+            named = file.parent / folder / element.get("file", "")
+            if odd := special_file_kind(named):
+                raise MjcfError(f"{file.name}: the {element.tag} {element.get('file')} is {odd}, not a file")
 
 
 def _why(error: Exception) -> str:

@@ -16,8 +16,8 @@ from sim.walker.anatomy import KEYPOINTS, Anatomy
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
 from sim.walker.mjcf import root_body
-from sim.walker.palette import STANDARD, Appearance
-from sim.walker.pictures import WalkerPictures
+from sim.walker.rendering.palette import STANDARD, Appearance
+from sim.walker.rendering.pictures import WalkerPictures
 
 Kind: TypeAlias = Literal["mask", "depth", "keypoints"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

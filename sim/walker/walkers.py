@@ -60,7 +60,7 @@ class Walkers:
         self._info["reason"] = np.repeat(REASONS[:1], num)
         self._info |= self._perturbed()
 
-    # What a task of its own does otherwise; see `sim.walker.task`
+    # What a task of its own does otherwise; see `sim.walker.tasks.task`
 
     def _simulate(self, num: int, threads: int | None, perturbations: Perturbations | None) -> Simulation:
         """The physics of `num` worlds."""

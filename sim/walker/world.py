@@ -32,22 +32,22 @@ from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
 from sim.walker.contacts import feet_of
-from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
 from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.mjcf import root_body, viewpoint
-from sim.walker.palette import STANDARD, Appearance
 from sim.walker.perturbations import Perturbations, Spread
-from sim.walker.pictures import Thumbnails, WalkerPictures
+from sim.walker.rendering.palette import STANDARD, Appearance
+from sim.walker.rendering.pictures import Thumbnails, WalkerPictures
 from sim.walker.reward import BODIES, Body
-from sim.walker.reward_terms import RewardTerms
 from sim.walker.simulation import Simulation
-from sim.walker.task import FILE, Task, TaskWalkers, file_body
+from sim.walker.tasks.declared_task import declared_task, task_stamp
+from sim.walker.tasks.reward_terms import RewardTerms
+from sim.walker.tasks.task import FILE, Task, TaskWalkers, file_body
 from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
-from sim.walker.warp_walkers import differences
-from sim.walker.warp_worlds import WarpWorlds
+from sim.walker.warp.walkers import differences
+from sim.walker.warp.worlds import WarpWorlds
 
 #: Positions (nq,) and velocities (nv,) to begin from.
 WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
@@ -79,7 +79,7 @@ class Walker(Validated):
     push_force: Spread = 0.0  # N, on the torso
     push_interval: Spread = 2.0  # s between pushes
     slope: Spread = 0.0  # degrees that the ground rises
-    #: "mujoco": the C engine on threads. "warp": batches run on a GPU in float32 (`sim.walker.warp_walkers`).
+    #: "mujoco": the C engine on threads. "warp": batches run on a GPU in float32 (`sim.walker.warp.walkers`).
     backend: Annotated[str, OneOf(("mujoco", "warp"))] = "mujoco"
 
     def __post_init__(self) -> None:

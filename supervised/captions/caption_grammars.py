@@ -9,8 +9,12 @@ games.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from supervised.captions.grammar import CaptionError, Clause, Facts, Grammar, Number, State, Value, Words
+
+#: Start and end of a part of a sentence.
+Span: TypeAlias = tuple[int, int]
 
 _Read = Callable[[Facts], Value | None]
 
@@ -237,3 +241,24 @@ def parse(sentence: str) -> State:
         except CaptionError:
             continue
     raise CaptionError(f'no game gives the sentence "{sentence}"')
+
+
+def differing_spans(said: str, true: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """The parts of two captions of one game that tell different facts, of each sentence; none if not parsed.
+
+    >>> true = "The ball is low on the left; the left paddle is low and the right one high; it stands 1 to 2."
+    >>> said = true.replace("1 to 2", "1 to 3").replace("ball is low", "ball is high")
+    >>> parts = differing_spans(said, true)
+    >>> [said[slice(*span)] for span in parts[0]], [true[slice(*span)] for span in parts[1]]
+    (['high', '3'], ['low', '2'])
+    """
+    for grammar in (*GRAMMARS.values(), *STILLS.values()):
+        try:
+            ours, theirs = grammar.parse(said), grammar.parse(true)
+            places = grammar.spans(said), grammar.spans(true)
+        except CaptionError:
+            continue
+        wrong = {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+        first, second = (tuple(sorted(at[name] for name in wrong & at.keys())) for at in places)
+        return first, second
+    return (), ()

@@ -214,6 +214,17 @@ class Grammar:
         said = [(name, found[group]) for group, name in self._groups if found[group] is not None]
         return {name: self.slots[name].value(phrase) for name, phrase in said}
 
+    def spans(self, sentence: str) -> dict[str, tuple[int, int]]:
+        """Where the wording of each slot stands in a sentence with single spaces: its start and end.
+
+        Raises:
+            CaptionError: for a sentence that the grammar does not accept as it is written.
+        """
+        found = self._pattern.fullmatch(sentence.lower())
+        if found is None:
+            raise CaptionError(f'no facts give the sentence "{sentence}"')
+        return {name: found.span(group) for group, name in self._groups if found[group] is not None}
+
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """Every token of every sentence, in alphabetical order."""

@@ -412,6 +412,8 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
         """FEN, corners and orientation of the board in each image (H, W, 3) uint8 of any size.
 
+        In ``extras["certainty"]`` the probability of each square's piece, (64,) from a8 to h1.
+
         The FEN is empty, and nothing else is given, where no checkerboard is found.
         """
         return [self._read(rgb) for rgb in inputs]
@@ -423,6 +425,7 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
             return Percept(origin="model", fen="")
         answers, _, turned = self.network(picture, frame)
         black = bool(turned[0] > 0)
+        certainty = answers[0].float().softmax(0).amax(0).cpu().numpy()  # (64,) from the top left
         ends = torch.tensor(np.roll(ENDS, 2) if black else ENDS, device=self.device)
         corners = (torch.view_as_real(frame[0, 0] + frame[0, 1] * ends).cpu().numpy() + 1) * side / 2
         return Percept(
@@ -432,6 +435,7 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
                 name: (float(x), float(y), 1.0) for name, (x, y) in zip(CORNERS, corners, strict=True)
             },
             facts={"white_at_bottom": int(not black)},
+            extras={"certainty": certainty[::-1] if black else certainty},
         )
 
 

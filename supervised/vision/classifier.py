@@ -27,6 +27,7 @@ from supervised.tensors import Precision
 from supervised.vision.unet import conv
 
 SIDE = 64  # pixels; images of any shape are downscaled to it
+LIKELIEST = 5  # labels that are told with their probabilities
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
 
 
@@ -133,11 +134,23 @@ class ClassifierModel(BaseModel[ClassifierNetwork]):
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """The most probable label of each image (H, W, 3) uint8 of any size, and its probability."""
+        """The most probable label of each image (H, W, 3) uint8 of any size, and its probability.
+
+        The `LIKELIEST` most probable ones are in ``extras["likeliest"]``.
+        """
         percepts = []
         for rgb in inputs:
             picture = torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device)
-            likely, label = self.network(shrunk(picture)).float()[0].softmax(0).max(0)
-            name, score = self.classes[int(label)], np.array([float(likely)])
-            percepts.append(Percept("model", label=name, scores=score))
+            shares = self.network(shrunk(picture)).float()[0].softmax(0)
+            best = shares.topk(min(LIKELIEST, len(self.classes)))
+            named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            likeliest = tuple((self.classes[label], share) for label, share in named)
+            percepts.append(
+                Percept(
+                    "model",
+                    label=likeliest[0][0],
+                    scores=np.array([likeliest[0][1]]),
+                    extras={"likeliest": likeliest},
+                )
+            )
         return percepts

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from agents.cuda_graphs import REHEARSALS, GraphedFunction, _uncached_autocast, uses_graphs
 from agents.dqn import DQN
+from agents.optim.cuda_graphs import REHEARSALS, GraphedFunction, _uncached_autocast, uses_graphs
+from agents.optim.train_step import adam
 from agents.ppo import PPO
 from agents.pqn import PQN
-from agents.train_step import adam
 from sim.catalog import make_worlds
 from sim.fields import FieldError, construct
 from sim.records import Budget

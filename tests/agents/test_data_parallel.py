@@ -10,9 +10,9 @@ from torch import nn
 
 from agents.data_parallel import shares
 from agents.networks.normalize import RunningMoments
+from agents.optim.train_step import CompileError, GradientStep, minibatches
 from agents.ppo import PPO, standardise_advantages
 from agents.pqn import PQN
-from agents.train_step import CompileError, GradientStep, minibatches
 from sim.catalog import make_worlds
 from sim.records import Budget
 from supervised.distributed import ALONE

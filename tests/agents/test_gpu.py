@@ -12,8 +12,8 @@ import pytest
 import torch
 from rollouts import collected
 
-from agents.cuda_graphs import GraphedFunction
 from agents.dqn import DQN
+from agents.optim.cuda_graphs import GraphedFunction
 from agents.pinned_buffers import PinnedBuffers
 from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN

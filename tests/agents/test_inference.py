@@ -10,9 +10,9 @@ from agents.networks.architectures import ActorCritic, QNetwork
 from agents.networks.inference import InferenceCopy
 from agents.networks.packed import can_pack
 from agents.networks.recurrent import RecurrentActorCritic
+from agents.optim.train_step import adam, radam
 from agents.ppo import PPO
 from agents.pqn import PQN
-from agents.train_step import adam, radam
 
 PIXELS = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 PLANES = gymnasium.spaces.Box(0, 255, (5, 8, 8), np.uint8)

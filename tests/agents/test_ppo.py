@@ -267,3 +267,11 @@ def test_learns_cartpole(seed):
     chance = evaluate(random, world, episodes=10, seed=seed, greedy=False).metrics()["return_mean"]
     assert chance < 50
     assert trained > 3 * chance  # by seed 170 … 468, against 22
+
+
+def test_initial_log_std_is_that_of_the_first_gaussian_and_refused_of_discrete_actions():
+    config, seen = PPO(network="mlp", log_std_init=-1.0), gymnasium.spaces.Box(-1, 1, (3,))
+    learner = config.build(seen, gymnasium.spaces.Box(-1, 1, (2,)), seed=0)
+    assert learner.head.log_std.tolist() == [-1.0, -1.0]
+    with pytest.raises(ValueError, match="log_std_init is of continuous actions, and these are Discrete"):
+        config.build(seen, gymnasium.spaces.Discrete(2), seed=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.schedules import linear_schedule
+from agents.optim.schedules import linear_schedule
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.0, 2.0), (0.25, 1.75), (0.5, 1.5), (1.0, 1.0), (3.0, 1.0)])

@@ -11,10 +11,10 @@ from rollouts import collected
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.dqn import DQN
-from agents.flat_adam import FlatAdam
+from agents.optim.flat_adam import FlatAdam
+from agents.optim.train_step import CompileError, GradientStep, MinibatchError, adam, check_compiler, radam
 from agents.ppo import PPO
 from agents.pqn import PQN
-from agents.train_step import CompileError, GradientStep, MinibatchError, adam, check_compiler, radam
 from sim.catalog import make_worlds
 from sim.errors import RequestError
 from sim.records import Budget
@@ -200,7 +200,7 @@ def test_without_a_compiler_compiling_is_refused_before_anything_is_played(monke
     agent = built(PPO(**vars(CONFIGS["ppo"]) | {"compile": True}), worlds)
     with pytest.raises(CompileError, match=r"needs a C\+\+ compiler.*agent.compile at false"):
         next(agent.learn(worlds, Budget(updates=1)))
-    monkeypatch.setattr("agents.train_step.find_spec", lambda name: None)
+    monkeypatch.setattr("agents.optim.train_step.find_spec", lambda name: None)
     with pytest.raises(CompileError, match="needs Triton"):
         check_compiler(torch.device("cuda"))
 

@@ -26,6 +26,7 @@ SMALL = {
     "boards": 40,
     "digits": 300,
     "frames/breakout": 6,
+    "gameplay/pong": 240,
     "mnist-5k": 300,
     "states/hopper": 200,
     "states/pong": 4,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generative.gallery import Clip, GalleryContent, Grades, SampleEntry, Strip, write_gallery
+from generative.gallery import Clip, GalleryContent, Grades, LatentMap, SampleEntry, Strip, write_gallery
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
 from generative.metrics.truth import FactCheck
@@ -78,7 +78,7 @@ def test_what_the_card_says_stands_apart_from_what_was_measured(tmp_path, galler
     measured, graded = page(gallery).split("<table>")[1:]
     assert "the 5 samples above" in measured and "41.5" not in measured and "500" not in measured
     assert "500 other samples" in graded and "steps: 60 · data: &lt;frames&gt;" in graded
-    assert "36.0 … 47.5" in graded and "rmse" not in graded
+    assert "36.0 … 47.5" in graded and "RMSE" not in graded and "RMSE, levels of 255 ↓" in measured
     write_gallery(tmp_path, replace(gallery, checkpoint=None))
     assert "checkpoint" not in json.loads((tmp_path / "metrics.json").read_text())
     assert "500" not in re.sub('"data:[^"]*"', "", (tmp_path / "index.html").read_text("utf-8"))
@@ -171,6 +171,32 @@ def test_the_page_holds_its_pictures_exactly_and_reaches_for_no_network(tmp_path
         np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(b64decode(content)))), shown.picture)
     assert "://" not in text.replace("http-equiv", "")
     assert "$" not in text, "a hole of the template was left open"
+
+
+def test_a_map_is_the_pca_of_samples_and_real_examples_together():
+    generator = np.random.default_rng(0)
+    turned, _ = np.linalg.qr(generator.standard_normal((40, 40)))
+    spread = generator.standard_normal((30, 2)) * [9, 3]
+    points = spread @ turned[:2] + 5
+    found = LatentMap.of_points(points[:20], points[20:], "a plane")
+    assert found.samples.shape == (20, 3) and found.real.shape == (10, 3)
+    assert sum(found.shares[:2]) == pytest.approx(1) and found.shares[0] > found.shares[1] > 0
+    scores = np.concatenate([found.samples, found.real])
+    np.testing.assert_allclose(scores.mean(0), 0, atol=1e-9)
+    far = np.linalg.norm(points[:, None] - points, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(scores[:, None] - scores, axis=-1), far, atol=1e-5)
+    variances = scores.var(0)
+    np.testing.assert_allclose(variances[:2] / variances.sum(), found.shares[:2], atol=1e-9)
+    few = LatentMap.of_points(points[:1], points[1:2], "a line")
+    assert np.abs(few.samples[0, 1:]).max() < 1e-6, "two points have one component"
+
+
+def test_filters_are_offered_only_where_they_tell_pictures_apart(gallery):
+    assert 'id="by-label"' not in page(gallery) and 'id="by-verdict"' in page(gallery)
+    plain = replace(gallery, samples=tuple(SampleEntry(one.picture, 7) for one in gallery.samples))
+    assert 'class="tools"' not in page(plain) and 'id="map"' not in page(plain)
+    classes = tuple(replace(one, label=f"class {i}") for i, one in enumerate(plain.samples))
+    assert '<option value="class 3">class 3</option>' in page(replace(plain, samples=classes))
 
 
 def test_rows_of_a_strip_stand_under_their_names(tmp_path, gallery):

@@ -40,15 +40,36 @@ def vectors(n=64, seed=0):
     )
 
 
+def gameplay(n=48, seed=0):
+    """Pong's field with a ball that flies right, and actions without any effect."""
+    generator = np.random.default_rng(seed)
+    values = np.zeros((n, 80, 80), np.uint8)
+    for i in range(n):
+        values[i, 40:42, i % 80] = 3
+    return Dataset(
+        values=values,
+        labels=LabelColumn.one("pong", n),
+        episodes=np.arange(n) // 12,
+        order=np.arange(n) % 12,
+        actions=generator.integers(0, 6, n),
+        rewards=np.zeros(n),
+        terminated=np.zeros(n, bool),
+    )
+
+
 def fresh(name, seed=0):
     """A sampler of the catalogue for the first kind of data that it learns."""
-    config = load(SAMPLERS, name, "sampler")()
-    for dataset in (pictures(), vectors()):
+    config = load(SAMPLERS, name, "sampler")(**SMALLER.get(name, {}))
+    for dataset in (pictures(), vectors(), gameplay()):
         try:
             return config.build(dataset.spec(), seed=seed, device="cpu"), dataset
         except ValueError:
             continue
-    raise AssertionError(f"{name} learns neither pictures nor vectors")
+    raise AssertionError(f"{name} learns neither pictures nor vectors nor gameplay")
+
+
+#: Keys of samplers whose own would take long.
+SMALLER = {"world-model": {"channels": (8, 8), "batch_size": 8}}
 
 
 #: Samplers that need all of their data at once: the others read a batch at a time.

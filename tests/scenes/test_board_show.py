@@ -254,7 +254,7 @@ def test_without_a_clipboard_texts_go_to_files_and_are_typed(sit, clipboard, tmp
     (file,) = tmp_path.glob("own-*.fen")
     assert file.read_text() == chess.STARTING_FEN
     window.press(pygame.K_v, mod=pygame.KMOD_CTRL)
-    assert "FEN or PGN" in window.message
+    assert window.viewer.choices.box.prompt == "FEN or PGN"
     for letter in "1. d4 d5":
         window.press(pygame.K_d, unicode=letter)
     window.press(pygame.K_RETURN)

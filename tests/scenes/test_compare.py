@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from command_line import refusal
+from PIL import Image
 
 from scenes.cli.main import main
 from scenes.evaluation.compare import newest, scene_of
+from scenes.evaluation.compare_figure import figure_of, runs_of
 from scenes.schema import load_scene
 from scenes.training.session import train
 from sim.storage.checkpoints import load_card, load_checkpoint, save_checkpoint
@@ -152,3 +154,43 @@ def test_a_run_may_be_the_name_of_a_scene_that_ships_trained(capsys):
     assert "are the same checkpoint" in refusal(capsys, "compare", "cartpole", "cartpole")
     assert "compare runs of one world" in refusal(capsys, "compare", "cartpole", "pong")
     assert "ships without a checkpoint of an agent" in refusal(capsys, "compare", "hopper", "pong")
+
+
+def test_a_figure_shows_each_run_and_each_pair_and_replaces_nothing_unasked(capsys):
+    wish = ["one", "other", TRAINED, "--episodes", 4]
+    found, _ = rows(capsys, *wish, "--figure", "runs.png")
+    with Image.open("runs.png") as picture:
+        assert picture.width > 2 * picture.height > 400
+        assert len(picture.convert("RGB").getcolors(2**24)) > 20
+    before = Path("runs.png").read_bytes()
+    said = refusal(capsys, "compare", *map(str, wish), "--figure", "runs.png")
+    assert "runs.png exists" in said and Path("runs.png").read_bytes() == before
+    assert "must end in .png" in refusal(capsys, "compare", *map(str, wish), "--figure", "runs.pdf")
+    assert "--figure" in refusal(capsys, "compare", *map(str, wish), "--overwrite")
+    scores, pairs = figure_of(found).axes
+    lines = {tuple(line.get_xdata()) for line in scores.lines}
+    for run in runs_of(found):
+        assert tuple(run["ci95"]["return_mean"]) in lines and (run["metrics"]["return_mean"],) in lines
+    assert [label.get_text() for label in pairs.get_yticklabels()] == [
+        "1 against 2",
+        "1 against 3",
+        "2 against 3",
+    ]
+    assert [label.get_text()[:3] for label in scores.get_yticklabels()] == ["1  ", "2  ", "3  "]
+
+
+def test_a_figure_of_games_with_an_outcome_has_a_panel_of_their_shares():
+    side = {"run": "a", "checkpoint": "a", "n": 8, "protocol": {"world": "chess"}}
+    side["metrics"] = {"return_mean": 3.0, "return_iqm": 2.0, "win": 0.25, "draw": 0.5, "mates": 0.25}
+    side["ci95"] = {name: [value - 0.1, value + 0.1] for name, value in side["metrics"].items()}
+    other = {**side, "run": "b", "checkpoint": "b"}
+    pair = {
+        "metrics": {"probability_of_improvement": 0.5},
+        "ci95": {"probability_of_improvement": [0.3, 0.7]},
+    }
+    figure = figure_of([{"a": side, "b": other, **pair}])
+    _, shares, _ = figure.axes
+    assert [text.get_text() for text in shares.get_legend().get_texts()] == ["wins", "draws", "mates"]
+    marks = sorted(float(line.get_xdata()[0]) for line in shares.lines if len(line.get_xdata()) == 1)
+    assert marks == [0.25, 0.25, 0.25, 0.25, 0.5, 0.5]
+    assert "chess: 8 whole episodes" in figure.get_suptitle()

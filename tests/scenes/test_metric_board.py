@@ -104,7 +104,10 @@ def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys)
     report.show()
     board = capsys.readouterr().out
     assert board.count("of the Gaussian's") == 2
-    assert all(name in " ".join(board.split()) for name in (REAL, "vae", GAUSSIAN, "frechet", "truth"))
+    assert all(
+        name in " ".join(board.split())
+        for name in (REAL, "vae", GAUSSIAN, "Fréchet distance ↓", "correct samples ↑")
+    )
     kinds = ("", ", beside training data", ", random encoder", *(f", {digit}" for digit in range(10)))
     assert set(told["breakdown"]) == {REAL, *(name + kind for name in ("vae", "vae 2") for kind in kinds)}
     low, high = told["ci95"]["frechet"]

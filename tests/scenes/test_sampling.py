@@ -20,7 +20,7 @@ from generative.gallery.writing import SOMETIMES
 from scenes.build.samplers import load_sampler
 from scenes.cli.listing import list_all
 from scenes.cli.main import main
-from scenes.data.sampler_data import DataSplit
+from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.evaluation.samplers import prompt_agreement
 from scenes.sampling import command
@@ -242,6 +242,43 @@ def test_a_gallery_is_written_and_the_same_seed_gives_it_again(scene, trained, t
     for seed, same in (("0", True), ("1", False)):
         answer(capsys, *wish, "--out", str(out), "--condition", "label=3", "--seed", seed, "--overwrite")
         assert np.array_equal(first, np.asarray(Image.open(out / "grid.png"))) == same
+
+
+def test_held_out_real_examples_of_the_class_stand_beside_the_samples_on_page_and_map(trained, scene):
+    model, _ = load_sampler(load_scene(scene), 0, "cpu", trained)
+    data = fetch_examples(load_scene(scene), DataRecipe("digits", 400, 0))
+    scorer = SampleScorer("digits", data, "cpu")
+    export = GalleryExport(model, scorer, 0, Condition(label="3"))
+    real = export.real(5)
+    held = {values.tobytes() for values in data.validation.values[data.validation.labels == 3]}
+    assert 1 < len(real) <= 5 and all(one.label == "3" for one in real)
+    assert {one.picture.tobytes() for one in real} <= held
+    values = model.sample(6, Condition(label="3"), SampleOptions(), 0).values
+    found = export.latent_map(values)
+    assert found.samples.shape == (6, 3) and found.space == "the model's latent space"
+    assert len(found.real) == len(export.real(6))
+    (entry,) = export.samples(values[:1], [Verdict()], neighbours=False)
+    assert entry.nearest is None and not entry.distance and entry.label == "3"
+
+
+def test_without_neighbours_none_is_searched_and_no_example_is_played(
+    scene, trained, tmp_path, capsys, monkeypatch
+):
+    def plays(*about):
+        raise AssertionError("examples were played")
+
+    monkeypatch.setattr(SampleScorer, "neighbours", plays)
+    wish = ["sample", scene, "--checkpoint", str(trained), "--n", "4", "--no-neighbours"]
+    answer(capsys, *wish, "--out", str(tmp_path / "here"))
+    page = (tmp_path / "here" / "index.html").read_text("utf-8")
+    assert 'data-nearest="' not in page and 'id="real-4"' in page, "real ones that are here cost nothing"
+    assert json.loads((tmp_path / "here" / "metrics.json").read_text())["command"].endswith("--no-neighbours")
+    monkeypatch.setattr("scenes.data.sampler_data.is_available", lambda *about, **more: False)
+    monkeypatch.setattr("scenes.data.sampler_data.fetch_examples", plays)
+    assert main([*wish, "--out", str(tmp_path / "there"), "--json"]) == 0
+    assert "digits is not on this machine, and --no-neighbours plays no examples" in capsys.readouterr().err
+    page = (tmp_path / "there" / "index.html").read_text("utf-8")
+    assert "real-1" not in page and 'id="map"' not in page and 'id="sample-4"' in page
 
 
 def test_what_is_masked_is_filled_in_and_measured(scene, trained, tmp_path, capsys):

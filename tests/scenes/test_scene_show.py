@@ -19,7 +19,7 @@ from sim.records import Decision
 from sim.viewer.contract.gesture import Ability, Gesture, Interactive
 from sim.viewer.contract.moment import Exploration, Readout
 from sim.viewer.output.play_recorder import record_play, replay
-from sim.walker.pictures import WalkerPictures
+from sim.walker.rendering.pictures import WalkerPictures
 
 
 def staged(tmp_path, world, agent='[agent]\nuse = "random"', **options):

@@ -145,10 +145,10 @@ def test_a_person_types_an_input_and_the_model_answers():
 
     press(pygame.K_RETURN)
     press(pygame.K_a, "7")
-    assert "input: 7" in viewer.choices.message and viewer.choices.paused
+    assert viewer.choices.box.text == "7" and viewer.choices.paused
     press(pygame.K_BACKSPACE)
     press(pygame.K_ESCAPE)
-    assert viewer.choices.message == ""
+    assert viewer.choices.box is None and viewer.choices.message == ""
     type_line("365")
     source, said = viewer.view.moment.readouts
     assert source.value == "365" and "height (cm) 7" in said.value

@@ -25,7 +25,7 @@ def display(monkeypatch, tmp_path):
 @pytest.fixture
 def block_opengl(monkeypatch):
     """`block_opengl(reason)`: from then on a walker's pictures are drawn in software."""
-    return lambda reason: monkeypatch.setattr("sim.walker.pictures.refusal", lambda: reason)
+    return lambda reason: monkeypatch.setattr("sim.walker.rendering.pictures.refusal", lambda: reason)
 
 
 @pytest.fixture

@@ -425,3 +425,50 @@ def test_actions_are_called_by_what_they_do():
     assert high["UP"] < high["DOWN"]
     breakout = make_world("atari/breakout")
     assert breakout.action_meanings == breakout.action_names
+
+
+def test_a_step_played_by_its_frames_is_the_same_step():
+    """Sticky actions, pooling, rewards and an end inside a step included; clones too."""
+    config = Atari("breakout", max_frames=250)  # which ends in the second frame of a step
+    whole, by_frames = config.make(4), config.make(4)
+    for world in (whole, by_frames):
+        world.reset(seed=4)
+    for i in range(63):
+        action = 1 + (i // 5) % 3
+        shown, earned = [], 0.0
+        while by_frames.frames_left > 1:
+            earned += by_frames.play_frame(action)
+            shown.append(by_frames.render())
+            if i == 20 and len(shown) == 2:
+                by_frames.restore_state(by_frames.clone_state())
+        left = by_frames.frames_left
+        (obs, *told), (wanted, *others) = by_frames.step(action), whole.step(action)
+        np.testing.assert_array_equal(obs, wanted)
+        np.testing.assert_array_equal(by_frames.ram(), whole.ram())
+        assert told == others and (left, len(shown)) == ((1, 3) if i < 62 else (0, 2))
+        assert left or earned == told[0]
+    assert told[2], "the frame limit cut it"
+    by_frames.reset()
+    for _ in range(4):
+        by_frames.play_frame(0)
+    with pytest.raises(ActionError, match="no frame"):
+        by_frames.play_frame(0)
+
+
+def test_the_key_of_a_person_acts_at_the_next_frame():
+    """A paddle that is pushed in the last frame only has moved less than one that is pushed in all four."""
+    reached = []
+    for pushed in (0, 1, 4):
+        world = Atari("pong").make(0)
+        world.set_sticky_actions(False)
+        world.reset(seed=0)
+        for _ in range(20):
+            world.step(0)
+        for frame in range(3):
+            world.play_frame(2 if frame >= 4 - pushed else 0)
+        world.step(2 if pushed else 0)
+        for _ in range(2):
+            world.step(0)
+        found = world.truth()
+        reached.append(float(found.boxes[found.labels.index("player")][1]))
+    assert reached[0] > reached[1] > reached[2], reached

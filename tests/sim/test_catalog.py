@@ -167,7 +167,7 @@ def test_what_an_environment_lacks_is_named_by_its_package_wherever_in_the_chain
 
 
 def test_mujoco_environments_draw_without_a_window_and_beside_each_other(monkeypatch):
-    from sim.walker.opengl import refusal
+    from sim.walker.rendering.opengl import refusal
 
     monkeypatch.delenv("DISPLAY", raising=False)
     if refusal():

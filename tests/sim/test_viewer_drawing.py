@@ -79,9 +79,9 @@ def test_every_text_is_drawn_in_a_pair_that_is_tested(monkeypatch):
 def test_nothing_overlaps(size, folded, num_actions):
     shown = facts(action_names=tuple(str(i) for i in range(num_actions)))
     need = panels.needs(shown, view_of()) | {layout.SEES: Need(62, 106, 106)}
-    for scale in (1.0, 1.5, 2.0):
+    for scale, presents in ((1.0, False), (1.5, True), (1.0, True), (2.0, False)):
         scaled = (round(size[0] * scale), round(size[1] * scale))
-        pieces = arrange(scaled, scale, need, folded).pieces
+        pieces = arrange(scaled, scale, need, folded, layout.TOOLS, presents=presents).pieces
         window = pygame.Rect((0, 0), scaled)
         for name, rect in pieces.items():
             assert window.contains(rect) and rect.width > 0 and rect.height > 0, name

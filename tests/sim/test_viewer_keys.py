@@ -96,7 +96,7 @@ def test_while_a_person_plays_the_help_names_no_key_that_plays():
         before, now = helped(names), helped(names, playing=True)
         assert before["Pause, resume"] == "Space  P" and now["Pause, resume"] == "P"
         assert before["Step forward"] == "→  ." and now["Step forward"] == "."
-        assert now["Step back; ten with Shift"] == ","
+        assert now["Step back"] == "," and now["Ten steps forward, back"] == "Shift+.  Shift+,"
         assert before["Screenshot"] == "S  F12" and now["Screenshot"] == "F12"
         assert played[::-1] in before.items() and played[::-1] in now.items()
         changed = {does for does in before if before[does] != now[does]}
@@ -114,8 +114,10 @@ def test_the_help_offers_a_person_to_play_only_where_one_can():
     assert line in helped((), Facts.of(BoardShow()).abilities)
     for ability in (Ability.GALLERY, Ability.EXAMPLES, Ability.ANALYSIS):
         assert line not in helped(PONG, Facts.of(pong, frozenset({ability.value})).abilities)
-    assert "M: you play" in hint_of(pong) and hint_of(continuous).endswith("H shows all keys")
-    assert "M:" not in hint_of(continuous)
+    assert "M: you play" in hint_of(Facts.of(pong)) and hint_of(Facts.of(continuous)).endswith(
+        "H shows all keys"
+    )
+    assert "M:" not in hint_of(Facts.of(continuous))
 
 
 def test_digits_that_play_fold_panels_with_shift():

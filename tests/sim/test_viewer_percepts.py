@@ -18,7 +18,15 @@ from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.contract.moment import PerceptView, Readout, Role
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import CLASS_COLORS, PALETTE, Ink, canvas, class_color
-from sim.viewer.overlays import board_overlay, boxes, depth, percept_overlay, skeleton, world_picture
+from sim.viewer.overlays import (
+    board_overlay,
+    boxes,
+    depth,
+    percept_overlay,
+    skeleton,
+    subtitles,
+    world_picture,
+)
 from sim.viewer.panels import perception_panel
 from sim.viewer.playback.frame_compression import CompressedMoment, size_of
 from sim.viewer.playback.history import History
@@ -402,7 +410,10 @@ def test_remembered_maps_count_and_come_back_bit_for_bit():
     whole = replace(CountingShow().start(0), seen=seen)
     packed = CompressedMoment.of(whole)
     assert size_of(whole) == BLACK.nbytes + 2 * mask.nbytes + 2 * metres.nbytes
-    assert packed.nbytes < size_of(whole) and CompressedMoment.of(whole, packed).nbytes < packed.nbytes
+    assert (
+        packed.nbytes < size_of(whole)
+        and CompressedMoment.of(whole, whole.pictures, packed).nbytes < packed.nbytes
+    )
     again = packed.unpacked()
     np.testing.assert_array_equal(again.pictures[0], whole.pictures[0])
     for one, kept in zip(again.seen, seen, strict=True):
@@ -475,7 +486,7 @@ def test_a_still_picture_has_its_own_percepts_in_the_past_too(drive):
     seat.until(own)
     newest = seat.view.number
     assert column(seat.view) == newest
-    seat.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)
+    seat.press(pygame.K_COMMA, mod=pygame.KMOD_LSHIFT)
     seat.until(own)
     assert column(seat.view) == seat.view.number == newest - 10
 
@@ -519,7 +530,7 @@ def test_the_age_of_percepts_is_told_from_two_frames_on_and_pending_ones_are_not
         assert (f"seen {age} frames ago" in [text for text, _ in written]) == told
     pending = PerceptView("finder", Percept("model"), true(found), pending="looking …")
     assert not drawn(pending).any(), "not even the truth"
-    assert not percept_overlay.has_text((replace(pending, truth=Percept("truth", caption="a ball")),))
+    assert not subtitles.has_text((replace(pending, truth=Percept("truth", caption="a ball")),))
 
 
 def test_percepts_that_are_pending_are_compressed_with_their_truths():

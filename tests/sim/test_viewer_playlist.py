@@ -239,7 +239,7 @@ def test_the_help_lists_what_the_show_takes():
     camera = Facts.of(CameraShow(), frozenset({"scenes"})).abilities
     lines = [b.keys for b in BINDINGS if not b.needs or b.needs in camera]
     assert "C" in lines and "Tab" in lines and "F" not in lines and "[  ]" not in lines
-    known = {offer.value for offer in Ability} | {"scenes", "checkpoints", "worlds", "play", ""}
+    known = {offer.value for offer in Ability} | {"scenes", "checkpoints", "worlds", "play", "events", ""}
     assert {b.needs for b in BINDINGS} <= known
 
 

@@ -1,12 +1,14 @@
 """Find a scene: what is typed narrows the list, Enter and a click go there; every key is the list's own."""
 
+import numpy as np
 import pygame
 import pytest
 from pygame import Rect
 from viewer_shows import CountingShow
 
-from sim.viewer.contract.show import Playlist, PlaylistEntry
+from sim.viewer.contract.show import Playlist, PlaylistEntry, Poster
 from sim.viewer.draw.scene_search import rows
+from sim.viewer.draw.theme import PALETTE
 from sim.viewer.playback.view import SceneSearch
 
 TITLES = ("Pong", "Breakout", "Walker2d with pose estimation", "Chess", "Pong by DQN")
@@ -78,3 +80,36 @@ def test_the_list_lies_inside_the_window_and_shows_the_chosen_one(drive, size):
     assert Rect((0, 0), size).contains(card) and 41 in [place for place, _ in shown]
     assert all(card.contains(rect) for _, rect in shown)
     assert all(not a.colliderect(b) for (_, a), (_, b) in zip(shown, shown[1:], strict=False))
+
+
+class FewPosters:
+    """The second scene's poster is there once it has been begun."""
+
+    def __init__(self):
+        self.begun = self.closed = 0
+
+    def begin(self):
+        self.begun += 1
+
+    def pictures(self):
+        poster = self._poster = getattr(self, "_poster", None) or Poster(np.full((30, 40, 3), 200, np.uint8))
+        return (None, poster) + (None,) * (len(TITLES) - 2) if self.begun else (None,) * len(TITLES)
+
+    def close(self):
+        self.closed += 1
+
+
+def test_posters_are_asked_for_when_the_list_opens_and_drawn_beside_the_titles(drive):
+    posters = FewPosters()
+    scenes = [PlaylistEntry(title, lambda: show_called("Pong"), "PPO · trained") for title in TITLES]
+    driver = drive(show_called("Pong"), playlist=Playlist(scenes, posters=posters))
+    assert not posters.begun
+    driver.press(pygame.K_k, mod=pygame.KMOD_LCTRL)
+    driver.viewer.advance()
+    assert posters.begun == 1
+    surface = driver.viewer.draw()
+    _, shown = rows(Rect((0, 0), driver.viewer.size), driver.viewer.ink, driver.choices.search)
+    assert surface.get_at((shown[1][1].left + 32, shown[1][1].centery))[:3] == (200, 200, 200)
+    assert surface.get_at((shown[0][1].left + 32, shown[0][1].centery))[:3] == PALETTE.ground
+    driver.viewer.close()
+    assert posters.closed

@@ -11,10 +11,12 @@ import av
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow
+from viewer_shows import CountingShow, writing
 
+from sim.progress import waiting
 from sim.viewer.app import window
 from sim.viewer.app.window import watch
+from sim.viewer.contract.show import PlaylistEntry
 from sim.viewer.errors import ViewerError
 from sim.viewer.output.recorder import Recorder
 from sim.viewer.playback.history import History
@@ -301,3 +303,47 @@ def test_the_viewer_imports_neither_torch_nor_a_world():
         check=True,
     )
     assert result.stdout.strip().endswith("set()")
+
+
+def test_a_window_is_open_while_its_show_is_made_and_says_what_it_loads(drawn, monkeypatch):
+    written = writing(monkeypatch)
+    open_before: list[bool] = []
+
+    def make():
+        with waiting("loading the weights", 4) as wait:
+            wait.advance()
+            drawn.wait_for(lambda view, choices: view.doing == "loading the weights 25 % …")
+        open_before.append(True)
+        return Scripted(lambda show: close())
+
+    watched = watch(PlaylistEntry("Slow", make))
+    assert open_before and "Slow" in written and "loading the weights 25 % …" in written
+    assert watched.frames >= 1
+
+
+def test_a_show_that_cannot_be_made_closes_its_window_and_is_the_caller_s_to_tell():
+    def make():
+        raise ViewerError("no such checkpoint")
+
+    with pytest.raises(ViewerError, match="no such checkpoint"):
+        watch(PlaylistEntry("Missing", make))
+
+
+def test_a_person_plays_first_once_the_show_is_made(drive):
+    driver = drive(PlaylistEntry("Counting", CountingShow), person=True, hint=lambda facts: facts.agent)
+    driver.until(lambda: driver.viewer.opened)
+    assert driver.choices.person and driver.choices.message.startswith("you play")
+
+
+def test_the_window_vanishes_before_the_show_has_ended(monkeypatch):
+    order: list[str] = []
+    hide = pygame.Window.hide
+    monkeypatch.setattr(window._Window, "vanish", lambda self: (order.append("hidden"), hide(self._window)))
+
+    class Slow(Scripted):
+        def close(self):
+            order.append("closed")
+            super().close()
+
+    watch(Slow(lambda show: close()))
+    assert order == ["hidden", "closed"]

@@ -6,7 +6,7 @@ import pytest
 mujoco = pytest.importorskip("mujoco")
 
 from sim.walker.camera import Camera, Viewpoint, Viewpoints  # noqa: E402
-from sim.walker.opengl import SKY, OpenGLDrawing, refusal  # noqa: E402
+from sim.walker.rendering.opengl import SKY, OpenGLDrawing, refusal  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 
 needs_opengl = pytest.mark.skipif(bool(refusal()), reason=f"no OpenGL: {refusal()}")

@@ -10,10 +10,10 @@ pytest.importorskip("mujoco")
 from sim.catalog import make_world, make_worlds  # noqa: E402
 from sim.errors import RequestError, WorkError  # noqa: E402
 from sim.walker.contacts import feet_of  # noqa: E402
-from sim.walker.draw import Drawing  # noqa: E402
 from sim.walker.engine import mujoco  # noqa: E402
 from sim.walker.mjcf import MjcfError, fingerprint, read_model  # noqa: E402
-from sim.walker.palette import side_of  # noqa: E402
+from sim.walker.rendering.palette import side_of  # noqa: E402
+from sim.walker.rendering.software import Drawing  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.simulation import load  # noqa: E402
 from sim.walker.truth import TruthError  # noqa: E402
@@ -68,6 +68,16 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
     ):
         with pytest.raises(MjcfError, match=says):
             read_model(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("folder", ["", "shapes"])
+def test_a_mesh_that_is_a_pipe_is_refused_and_never_waited_for(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / folder / "trunk.stl")
+    mesh = f'<compiler meshdir="{folder}"/><asset><mesh name="trunk" file="trunk.stl"/></asset>'
+    (tmp_path / "robot.xml").write_text(ROBOT.replace("<mujoco>", f"<mujoco>{mesh}"))
+    with pytest.raises(MjcfError, match=r"robot\.xml: the mesh trunk\.stl is a named pipe, not a file"):
+        read_model(str(tmp_path / "robot.xml"))
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

@@ -12,7 +12,7 @@ from sim.conformance import check_world  # noqa: E402
 from sim.fields import FieldError, construct  # noqa: E402
 from sim.walker.contacts import feet_of, ground_contacts  # noqa: E402
 from sim.walker.perturbations import Perturbations  # noqa: E402
-from sim.walker.reward_terms import RewardTerms  # noqa: E402
+from sim.walker.tasks.reward_terms import RewardTerms  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 
 EVERYTHING = {

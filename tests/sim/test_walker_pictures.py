@@ -12,9 +12,9 @@ pytest.importorskip("mujoco")
 
 from sim.walker import engine  # noqa: E402
 from sim.walker.camera import Camera  # noqa: E402
-from sim.walker.draw import Capsules, picture  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
-from sim.walker.opengl import refusal  # noqa: E402
+from sim.walker.rendering.opengl import refusal  # noqa: E402
+from sim.walker.rendering.software import Capsules, picture  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 

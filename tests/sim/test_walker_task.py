@@ -10,7 +10,7 @@ pytest.importorskip("mujoco")
 from sim.catalog import make_world, make_worlds  # noqa: E402
 from sim.conformance import check_world  # noqa: E402
 from sim.fields import FieldError  # noqa: E402
-from sim.walker.reward_terms import Reading, RewardTerms, named_reward  # noqa: E402
+from sim.walker.tasks.reward_terms import Reading, RewardTerms, named_reward  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 
 #: A box on two wheels that hinges drive, and a pole on it: trunk, joints, feet and sensors by other names.

@@ -10,13 +10,13 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from sim.walker import opengl  # noqa: E402
 from sim.walker.anatomy import CLASSES, END_ON, Anatomy, bones, keypoint_names, part  # noqa: E402
 from sim.walker.camera import Viewpoints  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
 from sim.walker.labelled_episodes import RenderOptions, render_episodes  # noqa: E402
-from sim.walker.opengl import refusal  # noqa: E402
-from sim.walker.palette import STANDARD, random_appearance  # noqa: E402
+from sim.walker.rendering import opengl  # noqa: E402
+from sim.walker.rendering.opengl import refusal  # noqa: E402
+from sim.walker.rendering.palette import STANDARD, random_appearance  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.simulation import load  # noqa: E402
 from sim.walker.truth import TruthError  # noqa: E402

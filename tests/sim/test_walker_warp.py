@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip("mujoco")
 
 from sim.fields import FieldError, construct  # noqa: E402
-from sim.walker import simulation, warp_walkers  # noqa: E402
+from sim.walker import simulation  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.walkers import REASONS  # noqa: E402
+from sim.walker.warp import walkers as warp_walkers  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 
 INSTALLED = bool(importlib.util.find_spec("mujoco_warp"))

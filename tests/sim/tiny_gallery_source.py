@@ -38,10 +38,11 @@ class TinyGallerySource:
         noted=False,
         chunk=8,
         conditions=("anything", "few", "many"),
+        words=(),
         unnamed=False,
         **can,
     ):
-        self.unnamed, self.prompts = unnamed, False
+        self.unnamed, self.prompts, self.words = unnamed, bool(words), words
         self.gate, self.fails, self.noted, self.chunk = gate, set(fails), noted, chunk
         self.conditions = conditions
         for ability in ("decodes", "encodes", "fills", "traces"):

@@ -17,9 +17,7 @@ from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.robot import ForceArrow, JointTorque, RobotState
-from sim.viewer.draw.layout import arrange
 from sim.viewer.draw.theme import PALETTE, Ink
-from sim.viewer.panels import panels
 
 PROBABILITIES = np.array([[0.5, 0.25, 0.2, 0.05]])
 
@@ -248,8 +246,7 @@ class Driver:
         self.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
 
     def layout(self):
-        need = panels.needs(self.viewer.facts, self.viewer.view)
-        return arrange(self.size, 1, need, self.viewer.choices.folded)
+        return self.viewer.layout()
 
     @property
     def choices(self):

@@ -153,6 +153,8 @@ def test_ideal_answers_give_the_truth_back():
         np.array([0]), np.random.default_rng(0)
     )
     answers = torch.nn.functional.one_hot(torch.from_numpy(batch["squares"]), len(PIECES)).transpose(1, 2)
+    answers = 20.0 * answers
+    answers[0, :, 5] *= 0.1  # of a square in the upper row it is not sure
     turned = torch.from_numpy(2 * batch["turned"] - 1)
 
     class Ideal:
@@ -168,6 +170,9 @@ def test_ideal_answers_give_the_truth_back():
     assert list(percept.keypoints) == list(truth.keypoints) == list(CORNERS)
     for name, point in truth.keypoints.items():
         assert percept.keypoints[name][:2] == pytest.approx(point[:2], abs=1.0)
+    certainty, doubted = percept.extras["certainty"], 5 if truth.facts["white_at_bottom"] else 63 - 5
+    assert certainty.argmin() == doubted and np.delete(certainty, doubted).min() > 0.99
+    assert certainty[doubted] == pytest.approx(np.exp(2) / (np.exp(2) + len(PIECES) - 1))
 
 
 def test_it_learns_to_read_boards():

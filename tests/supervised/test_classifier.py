@@ -36,6 +36,10 @@ def test_it_learns_patterns_and_says_how_sure_it_is():
     found = grade("label", said, validation.truths)
     assert found["top1"] >= 0.95 and found["ece"] < 0.25
     assert all(1 / 3 <= percept.scores[0] <= 1 for percept in said)
+    for percept in said:
+        names, shares = zip(*percept.extras["likeliest"], strict=True)
+        assert sorted(names) == sorted(NAMES) and names[0] == percept.label and shares[0] == percept.scores[0]
+        assert list(shares) == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
 
 
 def test_pictures_shrink_to_means():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sim.atari.truth import facts as told
 from sim.catalog import make_world
 from sim.records import Percept
-from supervised.captions.caption_grammars import GRAMMARS, parse
+from supervised.captions.caption_grammars import GRAMMARS, differing_spans, parse
 from supervised.captions.grammar import CaptionError, Clause, Grammar, Number, Words, join, split
 from supervised.metrics import grade
 
@@ -121,6 +121,25 @@ def test_whatever_the_facts_the_sentence_gives_them_back(game, data):
         assert grammar.parse(join(dropped)) != state, "every word counts"
     except CaptionError:
         pass
+
+
+@pytest.mark.parametrize("game", GRAMMARS)
+def test_the_parts_of_two_captions_that_differ_are_those_of_the_facts_that_do(game):
+    rng = np.random.default_rng(3)
+    grammar = GRAMMARS[game]
+    for _ in range(40):
+        states, sentences = [], []
+        for facts in (anything(game, rng), anything(game, rng)):
+            states.append(grammar.discretise(facts))
+            sentences.append(grammar.write(facts, rng))
+        different = {name for name in states[0] | states[1] if states[0].get(name) != states[1].get(name)}
+        for state, sentence, spans in zip(states, sentences, differing_spans(*sentences), strict=True):
+            told = sorted(sentence[slice(*span)].lower() for span in spans)
+            possible = {name: grammar.slots[name].phrases(value) for name, value in state.items()}
+            assert len(told) == len(different & state.keys())
+            assert all(any(phrase in possible[name] for name in different & state.keys()) for phrase in told)
+    assert differing_spans(sentences[0], sentences[0]) == ((), ())
+    assert differing_spans("no such sentence", sentences[0]) == ((), ())
 
 
 def test_all_states_of_a_game_are_told_apart():

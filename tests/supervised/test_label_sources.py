@@ -117,7 +117,7 @@ def test_kept_views_come_back_as_they_were(name, kind):
     assert np.array_equal(back.values, views.values) and np.array_equal(back.episodes, views.episodes)
     for one, other in zip(back.truths, views.truths, strict=True):
         for field in (*PERCEPT_KINDS[kind].fields, "facts"):
-            kept, was = getattr(one, field), getattr(other, field)
+            kept, was = field_of(one, field), field_of(other, field)
             if isinstance(was, np.ndarray):
                 assert kept.dtype == was.dtype and np.array_equal(kept, was, equal_nan=was.dtype.kind == "f")
             else:

@@ -65,5 +65,6 @@ FAMILY = WorldFamily(
     positions,
     enlarge=enlarge,
     states_from="chess takes boards",
+    verdict_names=("legal", "not legal"),
     views="games of unseen seeds between built-in players, in colours that were not learned from",
 )

@@ -41,6 +41,7 @@ class WorldFamily:
         enlarge: pictures (n, H, W, 3) → thumbnails (n, kH, kW, 3) uint8 with k whole; None where they are
             shown as they are.
         encoded: whether the shipped picture encoder knows the examples' classes and facts.
+        verdict_names: what examples are called that can be so, and those that cannot.
         views: what held-out pictures of the family show, where its own players make them; "" where agents do.
     """
 
@@ -51,4 +52,5 @@ class WorldFamily:
     draw: Callable[[str, Array], Array] | None = None
     enlarge: Callable[[Array], Array] | None = None
     encoded: bool = False
+    verdict_names: tuple[str, str] = ("correct", "wrong")
     views: str = ""

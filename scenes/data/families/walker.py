@@ -53,7 +53,7 @@ def draw(body: str, values: Array) -> Array:
     import mujoco
 
     from sim.walker.camera import Camera
-    from sim.walker.draw import Drawing
+    from sim.walker.rendering.software import Drawing
     from sim.walker.simulation import load
 
     model = load(BODIES[body])
@@ -66,4 +66,11 @@ def draw(body: str, values: Array) -> Array:
     return np.stack(drawn) if drawn else np.zeros((0, SIDE, SIDE, 3), np.uint8)
 
 
-FAMILY = WorldFamily(world_of, decode, states, states_from="walker/<body> takes states/<body>", draw=draw)
+FAMILY = WorldFamily(
+    world_of,
+    decode,
+    states,
+    states_from="walker/<body> takes states/<body>",
+    verdict_names=("possible", "impossible"),
+    draw=draw,
+)

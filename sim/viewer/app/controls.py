@@ -5,6 +5,7 @@ from __future__ import annotations
 import pygame
 
 from sim.viewer.app.board_input import BoardInput
+from sim.viewer.app.divider_input import DividerInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
@@ -14,9 +15,10 @@ from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.layout import title_of
+from sim.viewer.draw.toolbar import button_of
 from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
 from sim.viewer.panels import analysis_panels
-from sim.viewer.panels.panels import inside_of
+from sim.viewer.panels.panels import CHARTS, inside_of
 
 _CONTROL = pygame.KMOD_CTRL | pygame.KMOD_META
 
@@ -29,12 +31,13 @@ class Controls:
         self._held: set[int] = set()  # keys that are down
         self._scrubbing = False
         self._pointer = Pointer(viewer)
-        self._hand = GalleryInput(viewer)
+        self._entry = TextEntry(viewer)
+        self._hand = GalleryInput(viewer, self._entry)
         self._board = BoardInput(viewer)
-        self._targets = TargetInput(viewer)
+        self._targets = TargetInput(viewer, self._entry)
+        self._divider = DividerInput(viewer)
         self._menu = NewGameMenu(viewer)
         self._search = SceneSearchMenu(viewer)
-        self._entry = TextEntry(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
         """Handle one pygame event; `mouse_scale` is pixels a unit of its mouse positions."""
@@ -67,12 +70,17 @@ class Controls:
             self._pointer.release(_scaled(event.pos, mouse_scale))
             self._hand.release(_scaled(event.pos, mouse_scale))
             self._targets.release()
+            self._divider.release()
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
+        elif event.type == pygame.WINDOWLEAVE:
+            self._viewer.point_at("")
         elif event.type == pygame.MOUSEMOTION:
+            self._point_at(_scaled(event.pos, mouse_scale))
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
             self._targets.move(_scaled(event.pos, mouse_scale))
+            self._divider.move(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
@@ -108,6 +116,8 @@ class Controls:
             self._search.open()
         elif wanted is Command.PASTE:
             self._entry.paste()
+        elif wanted is Command.TYPE_VALUE:
+            self._entry.begin_value()
         else:
             self._viewer.do(wanted, number)
 
@@ -122,19 +132,14 @@ class Controls:
         if self._menu.active:
             self._menu.click(at)
             return
+        if "fen" in viewer.facts.abilities and viewer.subtitles.collidepoint(at):
+            viewer.percepts.copy_fen()
+            return
         layout = viewer.layout()
-        buttons = (
-            (layout.back, Command.BACK),
-            (layout.pause, Command.PAUSE),
-            (layout.forward, Command.FORWARD),
-            (layout.slower, Command.SLOWER),
-            (layout.faster, Command.FASTER),
-            (layout.who, Command.HANDOVER),
-        )
         in_gallery = "gallery" in viewer.facts.abilities
-        for rect, clicked in buttons:
-            if rect.collidepoint(at) and (viewer.facts.played or clicked is not Command.HANDOVER):
-                viewer.do(clicked)
+        for name, rect in layout.buttons.items():
+            if rect.collidepoint(at) and (viewer.facts.played or name != "who"):
+                self._do(button_of(name, viewer.facts).command)
         if in_gallery:
             self._hand.press(at)
         elif "analysis" in viewer.facts.abilities:
@@ -142,6 +147,8 @@ class Controls:
         elif "board" in viewer.facts.abilities and not layout.world.collidepoint(at):
             if (wanted := self._board.press(at)) is not None:
                 self._do(wanted)
+        elif layout.world.collidepoint(at) and self._divider.press(at):
+            pass
         elif layout.world.collidepoint(at):
             self._pointer.press(at, control=control)
         else:
@@ -152,6 +159,18 @@ class Controls:
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
             viewer.transport.scrub(at[0])
+
+    def _point_at(self, at: tuple[int, int]) -> None:
+        """Note the button, or the chart, under the mouse; none while something lies over all."""
+        viewer = self._viewer
+        if viewer.choices.help or self._search.active or self._menu.active:
+            viewer.point_at("")
+            return
+        layout = viewer.layout()
+        button = next((name for name, rect in layout.buttons.items() if rect.collidepoint(at)), "")
+        panel = next((number for number, rect in layout.panels.items() if rect.collidepoint(at)), 0)
+        charted = panel in CHARTS and panel not in viewer.choices.folded
+        viewer.point_at(button, (panel, at[0] - layout.panels[panel].left) if charted else None)
 
     def _click_analysis(self, at: tuple[int, int]) -> None:
         """Go to the position of a move in the list, or of a point of the graph."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pygame import Rect
 
+from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gallery_page import GalleryPage
 from sim.viewer.contract.gesture import Gesture
@@ -18,8 +19,8 @@ Point = tuple[int, int]
 class GalleryInput:
     """Mouse and keyboard input of one viewer's gallery."""
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: Viewer, entry: TextEntry) -> None:
+        self._viewer, self._entry = viewer, entry
         self._picture = -1  # that the button went down on
         self._aim = -1
         self._slider = -1  # that is held
@@ -59,8 +60,13 @@ class GalleryInput:
             if inside is None or not inside.collidepoint(at):
                 continue
             row, numbers = (at[1] - inside.top) // height, shown(inside, ink, page)
-            if row < len(numbers) and number == layout.CONDITIONS:
+            typing = condition_panel.button(inside, ink, page) if number == layout.CONDITIONS else None
+            if typing is not None and typing.collidepoint(at):
+                self._entry.begin()
+            elif row < len(numbers) and number == layout.CONDITIONS:
                 self._viewer.tell(Gesture("condition", numbers[row]))
+            elif row < len(numbers) and at[0] > latent_sliders.track(inside, ink, row, height).right:
+                self._entry.begin_value(numbers[row])
             elif row < len(numbers):
                 self._slider = numbers[row]
                 self._slide(at, page)

@@ -112,4 +112,5 @@ class Pointer:
         if moment is None:
             return None
         height, width = moment.pictures[0].shape[:2]
-        return (width, height), world_picture.place((width, height), self._viewer.layout().world)
+        layout = self._viewer.layout()
+        return (width, height), world_picture.place((width, height), layout.world, whole=layout.whole)

@@ -30,9 +30,7 @@ class SceneSearchMenu:
     def open(self) -> None:
         """Open the list, where there are several scenes."""
         if "scenes" in self._viewer.facts.abilities:
-            titles = [title for title, _ in self._viewer.scenes]
-            title = self._viewer.facts.title
-            self._show(SceneSearch(self._viewer.scenes, row=titles.index(title) if title in titles else 0))
+            self._viewer.find_scene()
 
     def press(self, event: pygame.Event) -> None:
         """Handle a key: letters search, arrows choose, Enter goes there, Esc closes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw import layout
@@ -15,8 +16,8 @@ Point = tuple[int, int]
 class TargetInput:
     """The mouse over one viewer's target panel."""
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: Viewer, entry: TextEntry) -> None:
+        self._viewer, self._entry = viewer, entry
         self._held = -1  # number of the target whose knob is dragged
 
     def press(self, at: Point) -> None:
@@ -24,7 +25,11 @@ class TargetInput:
         rect = self._viewer.layout().panels.get(layout.TARGETS)
         if rect is not None and layout.TARGETS not in self._viewer.choices.folded:
             inside, targets = inside_of(rect, self._viewer.ink), target_panel.targets_of(self._viewer.view)
-            self._held = target_panel.row_at(inside, self._viewer.ink, at, targets)
+            row, ink = target_panel.row_at(inside, self._viewer.ink, at, targets), self._viewer.ink
+            if row >= 0 and at[0] > latent_sliders.track(inside, ink, row, ink.px(ROW)).right:
+                self._entry.begin_value(row)
+                return
+            self._held = row
             self.move(at)
 
     def move(self, at: Point) -> None:

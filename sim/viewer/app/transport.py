@@ -26,6 +26,9 @@ class HasTransport(Protocol):
     def layout(self) -> Layout:
         """The present layout."""
 
+    def prompt(self, message: str, *, lasting: bool = True) -> None:
+        """Show a line until the next one, or for a while."""
+
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show."""
 
@@ -36,6 +39,7 @@ class Transport:
     def __init__(self, viewer: HasTransport) -> None:
         self._viewer = viewer
         self._browsing = False  # paused only because the past is looked at
+        self._loop_began = 0.0  # time of the first moment of the loop
 
     @property
     def _abilities(self) -> frozenset[str]:
@@ -45,6 +49,8 @@ class Transport:
         """Pause, or resume."""
         viewer = self._viewer
         self._browsing &= paused
+        if not paused:
+            self.unloop()
         if paused != viewer.choices.paused:
             viewer.choices = replace(viewer.choices, paused=paused)
             viewer.session.simulation.pause(paused)
@@ -65,6 +71,7 @@ class Transport:
     def forward(self, steps: int) -> None:
         """Pause; paused, go on by `steps` of the past, or take one more step."""
         session = self._viewer.session
+        self.unloop()
         if "analysis" in self._abilities:
             self.set_paused(True)
             self._viewer.tell(Gesture("key", name="right", on=steps > 1))
@@ -79,6 +86,7 @@ class Transport:
     def back(self, steps: int) -> None:
         """Pause, and go back by `steps`."""
         session = self._viewer.session
+        self.unloop()
         if "table" in self._abilities:
             self.visit(session.number - steps)
             return
@@ -90,6 +98,7 @@ class Transport:
 
     def visit(self, number: int) -> None:
         """Go to a moment; the newest one goes on, unless it was paused before."""
+        self.unloop()
         if not self._viewer.choices.paused:
             self._browsing = True
             self.set_paused(True)
@@ -98,6 +107,7 @@ class Transport:
 
     def scrub(self, x: int) -> None:
         """Pause, and go to the moment at `x` pixels on the track."""
+        self.unloop()
         self.set_paused(True)
         track, session = self._viewer.layout().scrubber, self._viewer.session
         view = session.view
@@ -108,12 +118,70 @@ class Transport:
 
     def return_to_newest(self) -> None:
         """Show the newest moment, and go on if only a look at the past had paused."""
+        self.unloop()
         self._viewer.session.cursor = None
         self._resume_at_newest()
 
     def _resume_at_newest(self) -> None:
         if self._browsing and self._viewer.session.cursor is None:
             self.set_paused(False)
+
+    def jump(self, way: int) -> None:
+        """Go to the next reward or surprise that is remembered, or with −1 to the previous one.
+
+        Where there are none, go ten steps.
+        """
+        session = self._viewer.session
+        if "events" not in self._abilities:
+            (self.forward if way > 0 else self.back)(10)
+            return
+        here = session.number
+        found = [event for event in session.history.events() if (event.number - here) * way > 0]
+        if not found:
+            later = "later" if way > 0 else "earlier"
+            self._viewer.prompt(f"no {later} reward or surprise is remembered", lasting=False)
+            return
+        event = found[0] if way > 0 else found[-1]
+        self.visit(event.number)
+        self._viewer.prompt(event.words, lasting=False)
+
+    @property
+    def loops(self) -> bool:
+        """Whether a segment is played again and again."""
+        loop = self._viewer.choices.loop
+        return loop is not None and loop[0] < loop[1]
+
+    def mark(self, now: float) -> None:
+        """Begin a segment at the moment shown, end it there and play it again and again, or stop that."""
+        viewer, number = self._viewer, self._viewer.session.number
+        loop = viewer.choices.loop
+        if "events" not in self._abilities or number < 0:
+            viewer.prompt("there is nothing to loop", lasting=False)
+        elif loop is None:
+            viewer.choices = replace(viewer.choices, loop=(number, number))
+            viewer.prompt("a loop begins here; B again where it ends", lasting=False)
+        elif self.loops or loop[0] == number:
+            self.unloop()
+            viewer.prompt("no loop", lasting=False)
+        else:
+            first, last = sorted((loop[0], number))
+            self.visit(max(first, viewer.session.history.oldest))
+            viewer.choices = replace(viewer.choices, loop=(first, last))
+            self._loop_began = now
+            viewer.prompt("B or Space ends the loop", lasting=False)
+
+    def play_loop(self, now: float) -> None:
+        """Go to the moment of the loop, if there is one, that is due at the time `now`."""
+        loop, session = self._viewer.choices.loop, self._viewer.session
+        if loop is None or not self.loops:
+            return
+        gone = (now - self._loop_began) * session.facts.steps_per_second * self._viewer.choices.speed
+        session.go_to(loop[0] + int(gone) % (loop[1] + 1 - loop[0]))
+
+    def unloop(self) -> None:
+        """Forget a loop that plays; one whose end is still to be chosen stays."""
+        if self.loops:
+            self._viewer.choices = replace(self._viewer.choices, loop=None)
 
     def change_speed(self, by: int) -> None:
         """Take the speed that is `by` places faster."""

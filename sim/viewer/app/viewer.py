@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pygame
 
+from sim.viewer.app.chart_export import save_charts
 from sim.viewer.app.move_slide import MoveSlide
+from sim.viewer.app.percept_commands import PerceptCommands
 from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.transport import Transport
@@ -22,6 +24,7 @@ from sim.viewer.contract.board import clock_text
 from sim.viewer.contract.gesture import TOUCHING, Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw.layout import Layout
+from sim.viewer.draw.scaling import STEPS, zoomed
 from sim.viewer.draw.theme import Ink
 from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
@@ -30,7 +33,7 @@ from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
-from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
+from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, SceneSearch, View
 
 _MESSAGE_SECONDS = 4.0
 _HINT_SECONDS = 3.0  # of how to play
@@ -43,11 +46,11 @@ class Viewer:
     Args:
         show: to watch; from `open` on it belongs to the simulation thread.
         size: of the picture in pixels; `resize` changes it.
-        scale: pixels a length of 1 takes.
+        scale: pixels a length of 1 takes, before a person asks for larger or smaller text.
         seed: of the first start.
         person: whether a person plays first.
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
-        hint: a first message.
+        hint: gives a first message, once the show is known.
         playlist: other scenes and checkpoints.
         clock: seconds that only grow.
     """
@@ -61,7 +64,7 @@ class Viewer:
         seed: int | None = None,
         person: bool = False,
         headless: bool = False,
-        hint: str = "",
+        hint: Callable[[Facts], str] | None = None,
         playlist: Playlist | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,8 +77,10 @@ class Viewer:
         self._tour = PlaylistPosition(playlist or Playlist())
         self._past_returns: list[float] = []  # of shows that were left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
+        self._base = scale
         self._screen = Screen(self.facts, scale)
         self.transport = Transport(self)
+        self.percepts = PerceptCommands(self)
         self._recording = Recording(headless=headless)
         self._player = SoundPlayer()
         self._held: frozenset[int] = frozenset()  # keys that are down
@@ -84,11 +89,20 @@ class Viewer:
         self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
         self._slide = MoveSlide(clock)
-        if "analysis" in self.facts.abilities and not headless:  # a game is read at the reader's own pace
+        self._hint, self._person_first = hint, person
+        self._opened = not self.facts.loading
+        if self._opened:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Greet, and let the person play who is to play first: the first show is known."""
+        self._opened = True
+        if "analysis" in self.facts.abilities and not self._headless:  # read at the reader's own pace
             self.transport.set_paused(True)
-        if hint:
-            self._say(hint, 3 * _MESSAGE_SECONDS)
-        if person:
+        self._pair_up()
+        if self._hint is not None:
+            self._say(self._hint(self.facts), 3 * _MESSAGE_SECONDS)
+        if self._person_first:
             self._handover(0)
 
     # The run of the show
@@ -117,6 +131,7 @@ class Viewer:
             RecordingFailed: if the recording failed.
         """
         self._player.close()
+        self._tour.close()
         self._act.close()
         self.choices = replace(self.choices, recording=False)
         return self._recording.finish(self._act)
@@ -128,6 +143,7 @@ class Viewer:
         self._player.stop()
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
+        self._opened = True
         self._say("")  # it was about the show that is left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, self.scale)
@@ -139,7 +155,20 @@ class Viewer:
         self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
+        self._pair_up()
         self._take_control()
+        if not self._opened:
+            self._begin()
+
+    @property
+    def opened(self) -> bool:
+        """Whether the first show has been made, or left for another one."""
+        return self._opened
+
+    def _pair_up(self) -> None:
+        """Show both where two agents are side by side."""
+        if "pair" in self.facts.abilities and not self.choices.grid:
+            self._grid(0)
 
     @property
     def session(self) -> Session:
@@ -177,9 +206,15 @@ class Viewer:
         return self._screen.ink
 
     @property
+    def subtitles(self) -> pygame.Rect:
+        """Where captions and FENs stand in the last drawing; empty without any."""
+        return self._screen.subtitles
+
+    @property
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
         running = not self.choices.paused and self.error is None or self._slide.fraction < 1
+        running |= self.transport.loops
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     @property
@@ -207,7 +242,11 @@ class Viewer:
             self._say(news)
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
+        self.transport.play_loop(self._clock())
         self._slide.follow(self._act)
+        if self.choices.search is not None and self.choices.search.posters != self._tour.posters:
+            search = replace(self.choices.search, posters=self._tour.posters)
+            self.choices = replace(self.choices, search=search)
         if self._stamp() == self._drawn:
             return False
         self._changed = self._clock()
@@ -270,9 +309,18 @@ class Viewer:
 
     def resize(self, size: tuple[int, int], scale: float) -> None:
         """Draw at another size in pixels, or for another display."""
-        self._size = size
+        self._size, self._base = size, scale
+        self._rescale()
+
+    def _rescale(self) -> None:
+        scale = zoomed(self._base, self.choices.zoom, self._size)
         if scale != self._screen.scale:
             self._screen = Screen(self.facts, scale)
+
+    def point_at(self, name: str, hover: tuple[int, int] | None = None) -> None:
+        """Tell which button is under the mouse, "" for none, and which chart; see `Choices.hover`."""
+        if (name, hover) != (self.choices.pointed, self.choices.hover):
+            self.choices = replace(self.choices, pointed=name, hover=hover)
 
     def touch(self, *, redraw: bool = False) -> None:
         """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
@@ -295,6 +343,8 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
+        if gesture.kind == "save":
+            gesture = replace(gesture, x=self._act.number)
         if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
@@ -319,24 +369,36 @@ class Viewer:
         """Execute a command; `number` is the panel's, or how many steps."""
         if wanted is Command.FLIP and "robot" in self.facts.abilities:
             wanted = Command.ROBOT
+        if wanted is Command.SAVE and "episode" in self.facts.abilities:
+            wanted = Command.SAVE_EPISODE
         obey: dict[Command, Callable[[int], None]] = {
             Command.PAUSE: lambda number: self._toggle_pause(),
             Command.FORWARD: self.transport.forward,
             Command.BACK: self.transport.back,
+            Command.NEXT_EVENT: lambda number: self.transport.jump(+1),
+            Command.PREVIOUS_EVENT: lambda number: self.transport.jump(-1),
+            Command.LOOP: lambda number: self.transport.mark(self._clock()),
             Command.SLOWER: lambda number: self.transport.change_speed(-1),
             Command.FASTER: lambda number: self.transport.change_speed(+1),
             Command.GRID: self._grid,
             Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
             Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
-            Command.PERCEPTS: lambda number: self._toggle_percepts(),
+            Command.PERCEPTS: lambda number: self.percepts.toggle(),
+            Command.SPLIT: lambda number: self.percepts.split(Choices.with_next_split),
+            Command.DIVIDER: self.percepts.move_divider,
             Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
+            Command.PRESENT: lambda number: self._present(),
+            Command.LARGER: lambda number: self._zoom(+1),
+            Command.SMALLER: lambda number: self._zoom(-1),
+            Command.USUAL_SIZE: lambda number: self._zoom(0),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
             Command.NEW_SEED: self._new_seed,
             Command.PANEL: self._fold,
             Command.SCREENSHOT: self._screenshot,
             Command.RECORD: self._toggle_recording,
+            Command.EXPORT: lambda number: self._say(save_charts(self.facts, self.choices, self.view)),
             Command.NEXT_SCENE: lambda number: self._travel(self._tour.to_scene(+1)),
             Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
             Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
@@ -345,7 +407,9 @@ class Viewer:
             Command.LEAVE: lambda number: self._leave(),
             Command.QUIT: lambda number: self._quit(),
         }
-        if wanted in GESTURES:
+        if wanted is Command.COPY_FEN and "table" not in self.facts.abilities:
+            self.percepts.copy_fen()
+        elif wanted in GESTURES:
             needs, gestures = GESTURES[wanted]
             if needs in self.facts.abilities:
                 self.tell(gestures[min(number, len(gestures)) - 1])
@@ -356,6 +420,14 @@ class Viewer:
     def scenes(self) -> tuple[tuple[str, str], ...]:
         """Title of each scene that can be gone to, and a line about it."""
         return self._tour.scenes
+
+    def find_scene(self) -> None:
+        """Open the list of scenes, with the present one chosen."""
+        titles = [title for title, _ in self.scenes]
+        row = titles.index(self.facts.title) if self.facts.title in titles else 0
+        self._tour.open_list()
+        search = SceneSearch(self.scenes, row=row, posters=self._tour.posters)
+        self.choices = replace(self.choices, search=search)
 
     def go_to_scene(self, index: int) -> None:
         """Go to one of the `scenes`."""
@@ -379,34 +451,23 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
-    def _offers(self, overlay: Overlay) -> bool:
+    def offers(self, overlay: Overlay) -> bool:
         """Whether the show has this overlay; if not, it is said."""
         if overlay not in self.facts.abilities:
             self._say(WITHOUT[overlay])
         return overlay in self.facts.abilities
 
     def _explain(self, changed: Callable[[Choices], Choices]) -> None:
-        if self._offers("saliency"):
+        if self.offers("saliency"):
             self.choices = changed(self.choices)
 
     def _toggle_robot(self) -> None:
         """Show or hide what acts on a robot; to be shown, it takes the place of percepts."""
-        if self._offers("robot"):
+        if self.offers("robot"):
             chosen = self.choices
             covered = chosen.percepts and "percepts" in self.facts.abilities
             shown = chosen.robot and not covered
             self.choices = replace(chosen, robot=not shown, percepts=chosen.percepts and not covered)
-
-    def _toggle_percepts(self) -> None:
-        """Show or hide percepts, and what a board game's analysis draws."""
-        board = "board" in self.facts.abilities
-        if board:
-            self.choices = replace(self.choices, analysis=not self.choices.analysis)
-            if "percepts" not in self.facts.abilities:
-                self._say("")
-                return
-        if self._offers("percepts"):
-            self.choices = replace(self.choices, percepts=not self.choices.percepts)
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""
@@ -445,11 +506,15 @@ class Viewer:
         self._act.simulation.tell(Gesture("person", on=self.choices.person))
 
     def _reset(self, number: int) -> None:
+        self.transport.unloop()
         self._act.cursor = None
         self._act.simulation.restart(self._seed)
         self._say("started again" if self._seed is None else f"started again from seed {self._seed}")
 
     def _new_seed(self, number: int) -> None:
+        if "replay" in self.facts.abilities:
+            self._say("a replay has its own seed; R plays it again")
+            return
         self._seed = random.SystemRandom().randrange(2**31) if self._seed is None else self._seed + 1
         self._reset(number)
 
@@ -491,8 +556,24 @@ class Viewer:
             self._grid(0)
         elif self._act.cursor is not None:
             self.transport.return_to_newest()
+        elif self.choices.presents:
+            self._present()
         else:
             self._say("nothing to go back to · Ctrl+Q quits")
+
+    def _present(self) -> None:
+        """Begin or end the presentation; the window follows with the full screen."""
+        self.choices = replace(self.choices, presents=not self.choices.presents)
+
+    def _zoom(self, by: int) -> None:
+        """Make all larger or smaller, or with 0 as the window asks for."""
+        before, least = self.scale, STEPS[0]
+        zoom = min(max(self.choices.zoom + by, least), STEPS[1]) if by else 0
+        chosen, self.choices = self.choices, replace(self.choices, zoom=zoom)
+        self._rescale()
+        if by and self.scale == before:  # there is no room
+            self.choices = chosen
+        self._say(f"text {100 * self.scale / self._base:.0f} %")
 
     def _choose_help(self) -> None:
         self.choices = replace(self.choices, help=not self.choices.help)

@@ -19,8 +19,9 @@ import pygame
 from sim.progress import advance, waiting
 from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
-from sim.viewer.contract.show import Playlist, Show
+from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw import layout
+from sim.viewer.draw.scaling import grown
 from sim.viewer.draw.theme import PALETTE
 from sim.viewer.errors import ViewerError
 from sim.viewer.output.recorder import check_target
@@ -32,6 +33,7 @@ _SIZE = (1280, 800)
 _HEADLESS_SIZE = (960, 600)
 _DOZE_SECONDS = 0.25
 _POLL_SECONDS = 0.015  # between two looks for input; pygame.event.wait looks a thousand times a second
+_NEWS_SECONDS = 0.004  # between two looks for the next picture, once one could be shown
 _CALM_SECONDS = 1 / 20  # between two looks at a show that has not changed for a while
 _KEY_REPEAT_MS = (350, 33)  # before the first repetition, and between two
 _DESKTOP_HEIGHT = 1080  # the height that scale 1 is made for
@@ -59,7 +61,7 @@ class Watched:
 
 
 def watch(
-    show: Show,
+    show: Show | PlaylistEntry,
     *,
     size: tuple[int, int] | None = None,
     fps: float = 60,
@@ -75,7 +77,8 @@ def watch(
     """Run a show in the viewer until it is closed, or for a number of pictures.
 
     Args:
-        show: to watch; it is used from another thread, and closed.
+        show: to watch; it is used from another thread, and closed. An entry is made there while the window is
+            open and says what it loads.
         size: of the window, or of the pictures if headless; None: 1280×800, or 960×600 if headless.
         fps: pictures a second at most, in a window.
         frames: pictures after which to end; None: never.
@@ -83,16 +86,17 @@ def watch(
         headless: draw off-screen, uncapped, once for every step; needs no display.
         person: whether a person plays first.
         seed: of the first start; None: whatever the show starts with.
-        scale: pixels a length of 1 takes; None: as the display asks for.
+        scale: pixels a length of 1 takes; None: as the display and the size ask for.
         playlist: other scenes and checkpoints, made when a person goes to them.
         overwrite: replace a file that stands at `record`.
 
     Raises:
         ViewerError: if there is no display, or `record` cannot be written or exists.
-        Exception: what the show raised, after the recording is complete.
+        Exception: what the show raised, after the recording is complete, or what making it raised.
     """
     target = None if record is None else check_target(Path(record), overwrite=overwrite)
-    with _opened(size, scale, headless, show.title, fps) as output:
+    title = show.label if isinstance(show, PlaylistEntry) else show.title
+    with _opened(size, scale, headless, title, fps) as output:
         first_launch = not headless and is_first_launch()
         viewer = Viewer(
             show,
@@ -101,7 +105,7 @@ def watch(
             seed=seed,
             person=person,
             headless=headless,
-            hint=hint_of(show) if first_launch else "",
+            hint=hint_of if first_launch else None,
             playlist=playlist,
         )
         if target is not None:
@@ -110,9 +114,9 @@ def watch(
             return _run(viewer, output, frames)
 
 
-def hint_of(show: Show) -> str:
+def hint_of(facts: Facts) -> str:
     """Message of the first launch; how a person plays is told only where one can."""
-    playable = "play" in Facts.of(show).abilities
+    playable = "play" in facts.abilities
     return " · ".join(part for part in HINT if playable or not part.startswith("M:"))
 
 
@@ -127,14 +131,16 @@ def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
             if viewer.advance():
                 output.entitle(viewer.facts.title)
                 output.present(viewer.draw())
-                drawn += 1
-                advance()
-                first = first or time.perf_counter()
-            elif stops_at_errors and viewer.error is not None:
+                if viewer.opened:
+                    drawn += 1
+                    advance()
+                    first = first or time.perf_counter()
+            elif (stops_at_errors or not viewer.opened) and viewer.error is not None:
                 break
     except KeyboardInterrupt:
         interrupted = True
     finally:
+        output.vanish()
         returns = viewer.ended()
         try:
             file = viewer.close()
@@ -162,6 +168,8 @@ class _Output(Protocol):
 
     def present(self, picture: pygame.Surface) -> None: ...
 
+    def vanish(self) -> None: ...
+
 
 class _Offscreen:
     """Output without a window: the recorder has the pictures already."""
@@ -176,6 +184,9 @@ class _Offscreen:
         pass
 
     def present(self, picture: pygame.Surface) -> None:
+        pass
+
+    def vanish(self) -> None:
         pass
 
 
@@ -207,22 +218,40 @@ class _Window:
         self._window.flip()
         self._period = 1 / fps
         self._presented = self._polled = 0.0
+        self._full = False
+        self._windowed = fitting  # size to go back to from the full screen
         self.size, self.scale = self._measure()
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
         """Wait until the next picture is due or, while nothing changes, until the next event."""
         while True:
-            period = _CALM_SECONDS if viewer.calm else self._period
+            period = _CALM_SECONDS if viewer.calm else _NEWS_SECONDS
             due = max(self._presented + self._period, self._polled + period)
             events = _wait_for_events(due - time.perf_counter() if viewer.awake else _DOZE_SECONDS)
             self.size, self.scale = self._measure()
             viewer.resize(self.size, self.scale)
             for event in events:
                 controls.handle(event, self.size[0] / self._window.size[0])
+            self._fill_screen(viewer.choices.presents)
             now = time.perf_counter()
             if viewer.done or now >= due or (events and now >= self._presented + self._period):
                 self._polled = now
                 return
+
+    def _fill_screen(self, full: bool) -> None:
+        """Take the whole screen, or give it back; where a system refuses, the layout alone changes."""
+        if full == self._full:
+            return
+        self._full = full
+        try:
+            if full:
+                self._windowed = self._window.size
+                self._window.set_fullscreen(desktop=True)
+            else:
+                self._window.set_windowed()
+                self._window.size = self._windowed
+        except pygame.error:
+            pass
 
     def entitle(self, title: str) -> None:
         """Name the window after what is on."""
@@ -233,12 +262,17 @@ class _Window:
     def present(self, picture: pygame.Surface) -> None:
         self._window.get_surface().blit(picture, (0, 0))
         self._window.flip()
-        self._presented = time.perf_counter()
+        # What came late does not delay the next one: a show at the display's rate would lose some.
+        self._presented = max(self._presented + self._period, time.perf_counter() - self._period)
+
+    def vanish(self) -> None:
+        """Be seen no more, at once, whatever there is to finish."""
+        self._window.hide()
 
     def _measure(self) -> tuple[tuple[int, int], float]:
         size = self._window.get_surface().get_size()
         density = size[0] / max(1, self._window.size[0])
-        return size, self._asked or (density if density != 1 else self._coarse)
+        return size, self._asked or grown(size, density if density != 1 else self._coarse)
 
 
 @contextmanager
@@ -246,7 +280,8 @@ def _opened(
     size: tuple[int, int] | None, scale: float | None, headless: bool, title: str, fps: float
 ) -> Iterator[_Output]:
     if headless:
-        yield _Offscreen(size or _HEADLESS_SIZE, scale or 1.0)
+        size = size or _HEADLESS_SIZE
+        yield _Offscreen(size, scale or grown(size))
         return
     try:
         pygame.display.init()

@@ -45,6 +45,7 @@ class GalleryPage:
         walking: whether a latent walk is in progress.
         conditions: names of the conditions.
         prompts: whether these are sentences.
+        words: the vocabulary of sentences that a person may type; empty where none are taken.
         condition: index of the chosen condition.
         mask: (H, W) bool, True where the first picture is to be inpainted.
         brush: x, y and radius of the brush in pixels of the picture.
@@ -66,6 +67,7 @@ class GalleryPage:
     walking: bool = False
     conditions: tuple[str, ...] = ()
     prompts: bool = False
+    words: tuple[str, ...] = ()
     condition: int = 0
     mask: Array | None = None
     brush: tuple[float, float, float] = (0.0, 0.0, 0.0)

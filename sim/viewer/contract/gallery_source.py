@@ -97,7 +97,8 @@ class GallerySource(Protocol):
         data: its training data, in a few words.
         size: width and height of a picture in pixels.
         conditions: names of the conditions; the first is unconditional.
-        prompts: whether these are sentences.
+        prompts: whether these are sentences; then any other of its words is a condition, too.
+        words: the vocabulary of these, in small letters; empty where they are none.
         decodes: whether it has a decoder from a latent space: then `GallerySamples.latents` are given.
         encodes: whether it has an encoder of real examples, too.
         fills: whether it can inpaint.
@@ -111,6 +112,7 @@ class GallerySource(Protocol):
     size: tuple[int, int]
     conditions: tuple[str, ...]
     prompts: bool
+    words: tuple[str, ...]
     decodes: bool
     encodes: bool
     fills: bool

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from sim.records import Array, Decision
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gallery_page import Slider
-from sim.viewer.contract.moment import Moment, Readout
+from sim.viewer.contract.moment import Moment, PictureLabel, Readout
 from sim.viewer.contract.robot import RobotState
 
 
@@ -19,14 +19,21 @@ class Ability(Enum):
     POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
     FLIP = "flip"  # flip the board
     SAVE = "save"  # save a record of the game
+    EPISODE = "episode"  # save an episode as an action replay
+    REPLAY = "replay"  # plays an action replay: nobody acts
+    PAIR = "pair"  # two agents side by side: moments have `names`
     BOARD = "board"  # a board game: moments have a `board`
     TABLE = "table"  # a game with two seats: take back, new game, copy and paste
     ORBIT = "orbit"  # orbit and zoom the camera
     FOLLOW = "follow"  # the camera follows, or stands still
     ROBOT = "robot"  # moments have a `robot`, which can be pushed
     TARGETS = "targets"  # sliders of what the agent is to do: moments have `targets`
+    DREAM = "dream"  # a world model dreams the world: its `targets` are the dream's
+    TWIN = "twin"  # and a simulator plays the same beside it
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
+    DENSE = "dense"  # percepts with a value for every pixel: masks and depth maps
+    FEN = "fen"  # percepts with a FEN, which can be copied
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
     SOUND = "sound"  # moments have a `sound`
     TYPE = "type"  # take a line that a person types as an input
@@ -53,7 +60,8 @@ class Gesture:
     | tile | width, height in pixels | the room that each picture of a grid has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, side by side, or only the first |
-    | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
+    | flip, follow, origin | – | see `Ability`; `origin` goes on to the next one |
+    | save | number of the moment shown | save a record of its game, or its episode |
     | camera | – | `name` is ``"reset"``, or "" for the next viewpoint |
     | push | shares of the picture's width, height | pull the robot there; `on`: first take hold of it there |
     | let_go | – | end the push |
@@ -237,6 +245,15 @@ class HasTargets(Protocol):
 
     @property
     def targets(self) -> tuple[Slider, ...]:
+        """See `Moment`."""
+
+
+@runtime_checkable
+class LabelsPicture(Protocol):
+    """An `InteractiveRenderer` whose picture has several parts, each with a line of text."""
+
+    @property
+    def labels(self) -> tuple[PictureLabel, ...]:
         """See `Moment`."""
 
 

@@ -42,6 +42,22 @@ class Role(NamedTuple):
     box: tuple[float, float, float, float]
 
 
+class PictureLabel(NamedTuple):
+    """A line of text over a part of the first picture, in that picture's pixels.
+
+    Attributes:
+        text: cut where it is too long.
+        left: edge.
+        middle: half a capital's height up.
+        width: that it may take.
+    """
+
+    text: str
+    left: int
+    middle: int
+    width: int
+
+
 class Readout(NamedTuple):
     """One read-out of the world: label, value and unit, such as ``("speed", 1.52, "m/s")``."""
 
@@ -122,6 +138,8 @@ class PerceptView:
             truth's ``facts["white_at_bottom"]``.
         pending: why there is no percept yet, in words, such as "looking …"; "" if there is one.
         age: how many frames older than the picture the percept and its truth are.
+        wrong: start and end of the parts of the percept's caption whose facts are not true.
+        corrected: the same of the true caption: what should have been said.
     """
 
     name: str
@@ -133,6 +151,8 @@ class PerceptView:
     board: tuple[float, float, float, float] | None = None
     pending: str = ""
     age: int = 0
+    wrong: tuple[tuple[int, int], ...] = ()
+    corrected: tuple[tuple[int, int], ...] = ()
 
 
 #: Completes the pending percepts among a moment's, given its first picture (H, W, 3) uint8. It may take long,
@@ -166,7 +186,7 @@ class Moment:
         person: whether a person chose the action of the first world.
         reward: (N,) of this step, unclipped.
         score: (N,) the running return of each episode in progress.
-        length: (N,) steps of each episode in progress.
+        length: (N,) steps of the show in each episode in progress.
         seen: percepts of the first picture; empty without any.
         perceive: completes the pending ones of these; None if there are none.
         episodes: those that ended with this step, in any world.
@@ -177,9 +197,13 @@ class Moment:
         selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
         roles: who moves what in the first picture, for a while after a hand-over.
+        labels: lines of text over parts of the first picture.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
+        observation: (k, h, w) uint8, the frames that the first world's decision is made on, oldest first;
+            None where it observes something else.
+        names: of the worlds, where they are told apart by their agents; empty where they are numbered.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
         sound: that the picture shows, to be played on request; None without one.
@@ -205,9 +229,12 @@ class Moment:
     selection: str = ""
     caption: str = ""
     roles: tuple[Role, ...] = ()
+    labels: tuple[PictureLabel, ...] = ()
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None
+    observation: Array | None = None
+    names: tuple[str, ...] = ()
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from sim.records import Array
 from sim.viewer.contract.moment import Moment
 
 
@@ -48,6 +49,18 @@ class Working(Protocol):
         """Call `tell` whenever the work has a result: a gesture ``"news"`` will follow."""
 
 
+@runtime_checkable
+class FrameByFrame(Protocol):
+    """A `Show` whose every step is one frame of a world that takes several for a step of its own."""
+
+    frames_per_step: int  # the agent decides once in so many
+
+
+def frames_per_step(show: object) -> int:
+    """How many steps of a show make a step of its world."""
+    return show.frames_per_step if isinstance(show, FrameByFrame) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class PlaylistEntry:
     """Entry of a playlist: a show's label, what makes it when it is chosen, and a line about it."""
@@ -55,6 +68,26 @@ class PlaylistEntry:
     label: str
     make: Callable[[], Show]
     about: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Poster:
+    """Small picture (H, W, 3) uint8 of a scene; two are equal only if they are one."""
+
+    picture: Array
+
+
+class Posters(Protocol):
+    """Posters of a playlist's scenes, made in the background once somebody looks for them."""
+
+    def begin(self) -> None:
+        """Make those that are missing; called whenever the list of scenes is opened."""
+
+    def pictures(self) -> tuple[Poster | None, ...]:
+        """One for each scene; None where there is none (yet)."""
+
+    def close(self) -> None:
+        """Make no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +101,7 @@ class Playlist:
             run in progress can be followed.
         checkpoint: label of the one shown first.
         follows: whether these are of a run in progress, and the newest is followed.
+        posters: of the scenes; None: they have none.
     """
 
     scenes: Sequence[PlaylistEntry] = ()
@@ -75,3 +109,4 @@ class Playlist:
     checkpoints: Callable[[], Sequence[PlaylistEntry]] = tuple
     checkpoint: str = ""
     follows: bool = False
+    posters: Posters | None = None

@@ -12,6 +12,7 @@ from sim.viewer.contract.game_analysis import GameAnalysis
 from sim.viewer.draw.layout import Layout
 from sim.viewer.draw.theme import BODY, MARK_COLORS, PALETTE, TITLE, Color, Ink
 from sim.viewer.keymap import Binding
+from sim.viewer.playback.events import unusual_rewards
 from sim.viewer.playback.view import Choices, Facts, View
 
 REAL_TIME = 0.9  # of the speed that was asked for: what is less is told
@@ -23,7 +24,10 @@ def draw_bar(
     surface: pygame.Surface, ink: Ink, layout: Layout, facts: Facts, choices: Choices, view: View
 ) -> None:
     """Draw the transport bar: buttons, speed, the track of the history, and who plays."""
-    surface.fill(PALETTE.panel, layout.bar)
+    if layout.bar.width < surface.get_width():  # under the panels of a presentation
+        ink.plate(surface, layout.bar, PALETTE.panel)
+    else:
+        surface.fill(PALETTE.panel, layout.bar)
     for rect, draw_icon in (
         (layout.back, _icon_back),
         (layout.pause, _icon_play if choices.paused else _icon_pause),
@@ -37,18 +41,22 @@ def draw_bar(
     _draw_sign(surface, ink, layout.faster, plus=True)
     speed = f"×{choices.speed:.3g}" if choices.speed != 1 else "×1.0"
     ink.write(surface, speed, layout.speed.center, size=BODY, align="center")
-    _draw_scrubber(surface, ink, layout.scrubber, view)
+    _draw_scrubber(surface, ink, layout.scrubber, view, choices.loop)
     behind = (view.newest - view.number) / facts.steps_per_second
-    stopped = "stopped" if view.error else "paused" if choices.paused else "live" if view.moment else ""
+    live = "replay" if "replay" in facts.abilities else "live"
+    stopped = "stopped" if view.error else "paused" if choices.paused else live if view.moment else ""
     clock = f"−{behind:.1f} s" if view.number < view.newest else stopped
+    if choices.loop is not None and choices.loop[0] < choices.loop[1]:
+        clock = f"loop {(choices.loop[1] - choices.loop[0]) / facts.steps_per_second:.1f} s"
     analysis = None if view.moment is None else view.moment.analysis
     if analysis is not None:
         clock = f"{analysis.ply} / {len(analysis.moves)}"
     color = PALETTE.accent if choices.paused else PALETTE.muted
     place = layout.clock.center
-    slow = lags(view.pace, choices.speed) and clock == "live"
+    slow = lags(view.pace, choices.speed) and clock == live
     if slow:
         clock, color = f"live ×{view.pace:.{2 if view.pace < 1 else 1}f}", PALETTE.accent
+        clock = clock.removeprefix("live " if live != "live" else "")
     if choices.recording and not choices.paused:
         if not slow:
             clock, color = "REC", PALETTE.text
@@ -61,6 +69,8 @@ def draw_bar(
         who = "EXAMPLE"
     if "analysis" in facts.abilities:
         who = "ANALYSIS"
+    if "replay" in facts.abilities:
+        who = "REPLAY"
     if view.moment is not None and view.moment.page is not None:
         who = view.moment.page.mode.upper()
     if choices.person:
@@ -79,8 +89,10 @@ def lags(pace: float, speed: float) -> bool:
     return pace < REAL_TIME * speed
 
 
-def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) -> None:
-    """Draw the track: its right end is now, remembered moments are bright, rewards are ticks."""
+def _draw_scrubber(
+    surface: pygame.Surface, ink: Ink, rect: Rect, view: View, loop: tuple[int, int] | None
+) -> None:
+    """Draw the track: its right end is now; remembered moments are bright, rewards ticks, a loop is lit."""
     if rect.width < 2:
         return
     middle, thick = rect.centery, ink.px(4)
@@ -92,11 +104,9 @@ def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) ->
         return
     filled = x_of(rect, view.oldest, view)
     surface.fill(PALETTE.line, Rect(filled, middle - thick // 2, rect.right - filled, thick))
-    unusual = view.reward - np.median(view.reward)  # a reward that every step brings says nothing
-    unusual[view.reward == 0] = 0
-    largest = max(np.abs(unusual).max(), 1e-9)
-    least = max(0.02 * largest, 4 * float(np.median(np.abs(unusual))))  # a noisy reward has only its peaks
-    for index in np.flatnonzero(np.abs(unusual) > least):
+    unusual = unusual_rewards(view.reward)
+    largest = np.abs(unusual).max(initial=1e-9)
+    for index in np.flatnonzero(unusual):
         gain = unusual[index] > 0
         height = ink.px(2 + 5 * abs(unusual[index]) / largest)
         tick = Rect(x_of(rect, view.oldest + int(index), view), 0, max(1, ink.px(2)), height)
@@ -105,6 +115,11 @@ def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) ->
         else:
             tick.top = middle + ink.px(4)
         surface.fill(PALETTE.positive if gain else PALETTE.negative, tick)
+    if loop is not None:
+        left, right = (x_of(rect, number, view) for number in loop)
+        surface.fill(PALETTE.accent, Rect(left, middle - thick // 2, max(1, right - left), thick))
+        for x in {left, right}:
+            surface.fill(PALETTE.accent, Rect(x, middle - ink.px(8), ink.px(2), ink.px(16)))
     knob = (x_of(rect, view.number, view), middle)
     pygame.draw.aacircle(surface, PALETTE.panel, knob, ink.px(9))
     pygame.draw.aacircle(surface, PALETTE.accent, knob, ink.px(7))
@@ -193,12 +208,12 @@ def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str, r
     ink.write(surface, text, box.center, align="center")
 
 
-def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts) -> None:
-    """Draw the loading state, shown before the first moment."""
+def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts, doing: str = "") -> None:
+    """Draw the loading state, shown before the first moment; `doing`: what is loaded."""
     x, y = world.center
     title = ink.elided(facts.title or "The world", world.width, TITLE, bold=True)
     ink.write(surface, title, (x, y - ink.px(16)), size=TITLE, bold=True, align="center")
-    state = "is loading …" if facts.loading else "is starting …"
+    state = ink.elided(doing or ("loading …" if facts.loading else "starting …"), world.width, BODY)
     ink.write(surface, state, (x, y + ink.px(14)), PALETTE.muted, BODY, align="center")
 
 

@@ -53,6 +53,9 @@ class Palette:
 
 PALETTE = Palette()
 
+#: Colours of two agents side by side.
+PAIR: tuple[Color, Color] = (PALETTE.series[0], PALETTE.series[2])
+
 #: Colours of the marks of a move (`sim.viewer.contract.game_analysis.MARKS`), as text too.
 MARK_COLORS: dict[str, Color] = {"?!": (240, 228, 66), "?": (230, 159, 0), "??": (240, 116, 74)}
 

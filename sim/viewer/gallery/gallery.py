@@ -48,6 +48,7 @@ class Gallery:
         scout: finds neighbours and axes of the chosen example, which may need all real examples first.
         seed: of the samples.
         condition: index of the chosen condition.
+        conditions: names of the conditions, the last ones sentences that a person has typed.
         slider: index of the chosen one.
         start: index of the picture where an interpolation will begin; −1 for none.
         aim: of the one where a drag would end now; −1 for none.
@@ -66,6 +67,7 @@ class Gallery:
         self.worker = Worker(self._failed, threaded=threaded)
         self.scout = Worker(self._failed, threaded=threaded)
         self.seed, self.condition = 0, 0
+        self.conditions = source.conditions
         self.slider = 0
         self.start = self.aim = -1
         self.steps = 0
@@ -128,6 +130,13 @@ class Gallery:
         """Draw new samples."""
         self._before = []
         self._turn_to("samples", "sampling", self.source.make(self.total, self._condition_name, self.seed))
+
+    def ask(self, sentence: str) -> None:
+        """Draw samples of a sentence that a person has typed."""
+        if sentence not in self.conditions:
+            self.conditions = (*self.conditions, sentence)
+        self.condition = self.conditions.index(sentence)
+        self.make()
 
     def denoise(self) -> None:
         """Show the denoising of the same samples, step by step."""
@@ -358,7 +367,7 @@ class Gallery:
 
     @property
     def _condition_name(self) -> str:
-        return self.source.conditions[self.condition] if self.source.conditions else ""
+        return self.conditions[self.condition] if self.conditions else ""
 
     @property
     def busy(self) -> str:
@@ -390,8 +399,9 @@ class Gallery:
             slider=min(self.slider, max(0, len(self.axes) - 1)),
             neighbours=self._page.about.neighbours,
             walking=self.walked >= 0,
-            conditions=self.source.conditions,
+            conditions=self.conditions,
             prompts=self.source.prompts,
+            words=self.source.words,
             condition=self.condition,
             mask=self.mask if self.mode == "fill" else None,
             brush=(*self.brush, brush_radius(self.source.size)),

@@ -52,6 +52,7 @@ class GalleryShow:
             Ability.FILL: source.fills,
             Ability.TRACE: source.traces,
             Ability.CONDITIONS: len(source.conditions) > 1,
+            Ability.TYPE: bool(source.words),
         }
         self.abilities = frozenset(ability for ability, given in abilities.items() if given)
         self._length = 0
@@ -118,6 +119,7 @@ class GalleryShow:
             "fill": gallery.fill,
             "condition": lambda: self._choose_condition(int(x)),
             "leave": gallery.back,
+            "type": lambda: gallery.ask(gesture.name),
         }
         if gesture.kind not in done:
             return Answer()
@@ -191,7 +193,7 @@ class GalleryShow:
 
     def _choose_condition(self, number: int) -> None:
         if self._source.conditions:
-            self._gallery.condition = number % len(self._source.conditions)
+            self._gallery.condition = number % len(self._gallery.conditions)
             self._gallery.make()
 
     def _enter(self) -> None:
@@ -228,7 +230,10 @@ class GalleryShow:
             return "real examples, held out of training · Esc goes back"
         if gallery.mode == "noise":
             return f"denoising step {gallery.steps}"
-        parts = ["N: new samples", "drag: interpolate" * source.decodes, "F: inpaint" * source.fills]
+        if source.prompts and gallery.condition:
+            return f"“{gallery.conditions[gallery.condition]}” · Enter: type another prompt"
+        parts = ["Enter: type a prompt" * bool(source.words), "N: new samples"]
+        parts += ["drag: interpolate" * source.decodes, "F: inpaint" * source.fills]
         parts += ["D: denoising steps" * source.traces, "H: all keys"]
         return " · ".join(filter(None, parts))
 

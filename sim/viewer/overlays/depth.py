@@ -19,6 +19,7 @@ from pygame import Rect
 from sim.records import Array
 from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import PALETTE, Ink
+from sim.viewer.overlays.kind_overlay import Corners
 
 NEAR, FAR = (253, 231, 70), (0, 34, 78)
 
@@ -39,6 +40,7 @@ _TO_LAB = np.array(
 
 _PAD, _ROW, _BAR = 6, 18, 8  # of the inset: its rim, a line of text, the axis
 _LEAST = 76  # width of a map
+_SCALE = 132  # width of the colour scale where it stands alone
 
 
 class Span(NamedTuple):
@@ -84,6 +86,8 @@ def span(maps: list[Array]) -> Span | None:
 
     None where nothing has a depth: (H, W) metres, NaN in the sky.
     """
+    if not maps:
+        return None
     metres = np.concatenate(
         [depth[:: 1 + len(depth) // 96, :: 1 + len(depth) // 96].ravel() for depth in maps]
     )
@@ -139,6 +143,18 @@ def draw_inset(surface: pygame.Surface, ink: Ink, place: Rect, seen: PerceptView
     if metres is not None:
         top = place.bottom - pad - ink.px(_ROW + _BAR)
         _draw_axis(surface, ink, Rect(inside.left, top, inside.width, ink.px(_BAR)), metres)
+
+
+def draw_scale(surface: pygame.Surface, ink: Ink, corners: Corners, seen: PerceptView) -> None:
+    """Draw the colour scale of a depth map alone, for where the map itself has the size of the picture."""
+    metres, pad = span([depth for _, depth in _maps(seen)]), ink.px(_PAD)
+    place = corners.take((ink.px(_SCALE), ink.px(2 * _ROW + _BAR) + pad), "right") if metres else None
+    if place is None or metres is None:
+        return
+    ink.plate(surface, place, PALETTE.panel, radius=6)
+    ink.write(surface, "depth", (place.left + pad, place.top + ink.px(_ROW) // 2 + pad // 2), PALETTE.muted)
+    bar = Rect(place.left + pad, place.top + ink.px(_ROW), place.width - 2 * pad, ink.px(_BAR))
+    _draw_axis(surface, ink, bar, metres)
 
 
 def _draw_axis(surface: pygame.Surface, ink: Ink, bar: Rect, metres: Span) -> None:

@@ -1,4 +1,4 @@
-"""Grid of a gallery's pictures in the place of the world, as large as whole pixels allow."""
+"""Grid of a gallery's pictures in the place of the world, as large as the area allows."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ NOTE = 18  # height of the words under a picture
 FOOT = 20  # height of a line below the grid
 WIDE = 600  # a narrower grid has two lines there
 
+_FILLED = 0.85  # of the largest factor: a whole one that is less leaves too much of the area empty
 _LEGIBLE = 44  # a narrower picture has no words under it
 _LARGE = 0.62  # share of the room that a picture has which is painted over
 _PAINT = 0.8  # how much the paint covers
@@ -34,7 +35,9 @@ def room(area: Rect, ink: Ink) -> tuple[Rect, Rect]:
 
 
 def places(area: Rect, size: tuple[int, int], total: int, gap: int, note: int) -> list[Rect]:
-    """Rectangles of `total` pictures of `size`: in rows, at the largest whole factor for which all find room.
+    """Rectangles of `total` pictures of `size`: in rows, at the largest factor for which all find room.
+
+    It is a whole one where that does not leave much of the area empty.
 
     Args:
         area: to be filled.
@@ -51,7 +54,7 @@ def places(area: Rect, size: tuple[int, int], total: int, gap: int, note: int) -
         rows = -(-total // columns)
         width, height = (area.width + gap) / columns - gap, (area.height + gap) / rows - gap - note
         found = min(width / size[0], height / size[1])
-        return float(math.floor(found)) if found >= 1 else max(found, 1 / max(size))
+        return float(math.floor(found)) if math.floor(found) >= _FILLED * found else max(found, 1 / max(size))
 
     def fullness(columns: int) -> float:
         return total / (columns * -(-total // columns))

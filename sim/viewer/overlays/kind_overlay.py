@@ -48,10 +48,12 @@ class PerceptOverlay:
         over: (surface, ink, picture, factor, seen) draws what has a place in the picture; may return names
             to be written beside frames.
         beside: (surface, ink, corners, seen) draws a legend, a chip or an inset.
+        legend: the same beside a split view, which shows the percept itself; None for `beside`.
         truth_in_words: whether a true text is written below a wrong one; else the drawing tells it.
     """
 
     under: Callable[[pygame.Surface, Rect, PerceptView], None] | None = None
     over: Callable[[pygame.Surface, Ink, Rect, float, PerceptView], Sequence[Tag] | None] | None = None
     beside: Callable[[pygame.Surface, Ink, Corners, PerceptView], None] | None = None
+    legend: Callable[[pygame.Surface, Ink, Corners, PerceptView], None] | None = None
     truth_in_words: bool = True

@@ -12,9 +12,10 @@ from pygame import Rect
 
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.moment import Moment, Role
+from sim.viewer.contract.moment import Moment, PictureLabel, Role
 from sim.viewer.draw.charts import number
-from sim.viewer.draw.theme import PALETTE, Ink, canvas
+from sim.viewer.draw.theme import PAIR, PALETTE, Ink, canvas
+from sim.viewer.overlays import split_view
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
 from sim.viewer.overlays.boxes import Tag, draw_tags
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
@@ -22,7 +23,7 @@ from sim.viewer.overlays.percept_overlay import covers, draw_percept_overlay
 from sim.viewer.overlays.robot_overlay import draw_robot, draw_robot_legend
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
-from sim.viewer.playback.view import View
+from sim.viewer.playback.view import Split, View
 
 _CAPTION = 20  # height of the line under each picture of a grid
 _GRID_GAP = 10
@@ -53,6 +54,9 @@ def draw_world(
     analysis: bool = True,
     robot: bool = False,
     still: bool = False,
+    split: Split = "off",
+    divider: float = 0.5,
+    whole: bool = True,
 ) -> Rect:
     """Draw the first world and what lies over it; returns its picture's rectangle.
 
@@ -65,22 +69,30 @@ def draw_world(
         analysis: whether evaluation and arrows of a board game are drawn.
         robot: whether contacts, forces and torques of a robot are drawn; a push always is.
         still: whether the picture stands, so that there is time to read figures in it.
+        split: what stands beside the map of a percept, at the size of the picture.
+        divider: where the line between the two stands, a share of the width.
+        whole: whether it is enlarged by a whole factor only.
     """
     assert view.moment is not None
     picture, board = view.moment.pictures[0], view.moment.board
-    rect = place((picture.shape[1], picture.shape[0]), area)
+    rect = place((picture.shape[1], picture.shape[0]), area, whole=whole)
+    halved = split_view.dense(view.moment.seen) if percepts and split != "off" else None
     if board is not None and board.slide is not None and view.slid < 1:
         draw_slide(surface, rect, board.slide, view.slid)
     else:
-        tinted = percepts and covers(view.moment.seen)
+        tinted = percepts and covers(view.moment.seen) and halved is None
         blit(surface, picture, rect, view.attributed, grey=tinted, smooth=view.moment.robot is not None)
+    if halved is not None:
+        split_view.draw_split(surface, ink, rect, picture, halved, split, divider)
     if board is not None:
         _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
     if view.moment.robot is not None:
         _draw_robot(surface, ink, rect, view.moment, robot=robot, percepts=percepts, still=still)
     _draw_roles(surface, ink, rect, rect.width / picture.shape[1], view.moment.roles)
+    _draw_labels(surface, ink, rect, rect.width / picture.shape[1], view.moment.labels)
     if percepts:
-        draw_percept_overlay(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
+        factor = rect.width / picture.shape[1]
+        draw_percept_overlay(surface, ink, area, rect, factor, view.moment.seen, halved)
     return rect
 
 
@@ -105,6 +117,15 @@ def _draw_roles(surface: pygame.Surface, ink: Ink, rect: Rect, factor: float, ro
         color = PALETTE.accent if name == "YOU" else PALETTE.text
         tags.append(Tag(name, color, frame.inflate(ink.px(8), ink.px(8))))
     draw_tags(surface, ink, rect, tags)
+
+
+def _draw_labels(
+    surface: pygame.Surface, ink: Ink, rect: Rect, factor: float, labels: Sequence[PictureLabel]
+) -> None:
+    """Write the lines that a picture of several parts has over them."""
+    for text, left, middle, width in labels:
+        at = rect.left + round(left * factor), rect.top + round(middle * factor)
+        ink.write(surface, ink.elided(text, round(width * factor)), at, PALETTE.muted)
 
 
 def _draw_board(
@@ -173,10 +194,14 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
         rect = Rect(block.left + column * (size[0] + gap), block.top + row * (size[1] + caption + gap), *size)
         where = place((picture.shape[1], picture.shape[0]), rect, whole=False)
         blit(surface, picture, where, smooth=view.moment.robot is not None)
-        text = ink.elided(f"{i + 1}", rect.width)
-        ink.write(surface, text, (rect.left, rect.bottom + caption // 2), PALETTE.muted)
+        names, left = view.moment.names, rect.left
+        if names:
+            pygame.draw.aacircle(surface, PAIR[i], (left + ink.px(4), rect.bottom + caption // 2), ink.px(4))
+            left += ink.px(14)
+        text = ink.elided(names[i] if names else f"{i + 1}", rect.right - left)
+        ink.write(surface, text, (left, rect.bottom + caption // 2), PALETTE.muted)
         score = number(float(view.moment.score[i]))
-        if ink.width(text) + ink.width(score) + ink.px(8) <= rect.width:
+        if ink.width(text) + ink.width(score) + ink.px(8) <= rect.right - left:
             ink.write(surface, score, (rect.right, rect.bottom + caption // 2), align="right")
         rects.append(rect)
     return rects
@@ -193,7 +218,8 @@ def blit(
 ) -> None:
     """Draw a picture; with saliency maps, or if `grey`, without its own colours.
 
-    At a whole factor its pixels stay squares, unless it is `smooth`: of a camera, not of a game's screen.
+    Unless it is `smooth` (of a camera, not of a game's screen) its pixels stay squares; at a factor that is
+    not whole only the lines between them are blended.
     """
     grey |= attributed is not None and attributed.maps is not None
     height, width = picture.shape[:2]
@@ -205,6 +231,12 @@ def blit(
     same_format.blit(pygame.transform.grayscale(source) if grey else source, (0, 0))
     if attributed is not None:
         draw_saliency(same_format, attributed)  # before it is enlarged, which is far less work
-    whole = not smooth and rect.width % width == 0 and rect.height % height == 0
-    scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
-    scaled(same_format, rect.size, surface.subsurface(rect))
+    if smooth or rect.width < width or rect.height < height:
+        pygame.transform.smoothscale(same_format, rect.size, surface.subsurface(rect))
+        return
+    below = (rect.width // width * width, rect.height // height * height)
+    if below == rect.size:
+        pygame.transform.scale(same_format, rect.size, surface.subsurface(rect))
+    else:
+        squares = pygame.transform.scale(same_format, below)
+        pygame.transform.smoothscale(squares, rect.size, surface.subsurface(rect))

@@ -54,8 +54,9 @@ def note(facts: Facts, choices: Choices, view: View) -> Note:
         return f"from −{limit} to {limit}", ""
     if name == "Q-value":
         name = "Q-value, advantage"
+    paired = "left" if view.moment is not None and view.moment.names else ""
     chosen = view.moment.selection if view.moment is not None and not view.moment.person else ""
-    return " · ".join(filter(None, (name, chosen))), ""
+    return " · ".join(filter(None, (paired, name, chosen))), ""
 
 
 def need(facts: Facts) -> Need:

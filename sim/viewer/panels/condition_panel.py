@@ -14,6 +14,8 @@ from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.panels.latent_sliders import page_of
 from sim.viewer.playback.view import Choices, Facts, View
 
+_BUTTON = 28  # height
+
 NEED = Need(height_of(2), height_of(5), height_of(14))
 
 
@@ -29,9 +31,18 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     return None if page is None else (page.conditions, page.condition)
 
 
+def button(inside: Rect, ink: Ink, page: GalleryPage) -> Rect | None:
+    """Rectangle of the button at the lower edge where a person may type a sentence; None if none is taken."""
+    if not page.words or inside.height < ink.px(ROW + _BUTTON):
+        return None
+    return Rect(inside.left, inside.bottom - ink.px(_BUTTON), inside.width, ink.px(_BUTTON))
+
+
 def visible_rows(inside: Rect, ink: Ink, page: GalleryPage) -> range:
     """Numbers of the conditions that find room, the chosen one among them."""
-    rows = max(1, inside.height // ink.px(ROW))
+    place = button(inside, ink, page)
+    height = inside.height if place is None else place.top - ink.px(4) - inside.top
+    rows = max(1, height // ink.px(ROW))
     first = min(max(0, page.condition - rows // 2), max(0, len(page.conditions) - rows))
     return range(first, min(first + rows, len(page.conditions)))
 
@@ -41,6 +52,10 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     page = page_of(view)
     if page is None:
         return
+    if (place := button(inside, ink, page)) is not None:
+        ink.plate(surface, place, PALETTE.raised)
+        ink.write(surface, "Type a prompt", (place.left + ink.px(10), place.centery))
+        ink.write(surface, "Enter", (place.right - ink.px(10), place.centery), PALETTE.muted, align="right")
     for row, i in enumerate(visible_rows(inside, ink, page)):
         place = Rect(inside.left, inside.top + row * ink.px(ROW), inside.width, ink.px(ROW))
         lit = i == page.condition

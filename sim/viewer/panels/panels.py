@@ -13,7 +13,6 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from sim.viewer.contract.moment import Exploration
 from sim.viewer.draw import charts, layout
 from sim.viewer.draw.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
 from sim.viewer.draw.layout import Need
@@ -27,9 +26,11 @@ from sim.viewer.panels import (
     line_panel,
     moves_panel,
     neighbours_panel,
+    observation_panel,
     perception_panel,
     samples_panel,
     target_panel,
+    time_charts,
     training_panel,
 )
 from sim.viewer.playback.view import Choices, Facts, View
@@ -72,6 +73,8 @@ def draw_panel(
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
+    if number == layout.TARGETS and "dream" in facts.abilities:
+        title = "Dream"
     if number == layout.TARGETS:  # no digit folds it
         cap.left = row.right
     else:
@@ -99,11 +102,13 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, of a board game, of a recorded one, or of a gallery."""
+    """The panels by number: of a world, a robot, a board game, a recorded one, or a gallery."""
     if "analysis" in facts.abilities:
         return ANALYSIS
     if "gallery" in facts.abilities:
         return GALLERY
+    if "robot" in facts.abilities:
+        return ROBOT
     return BOARD if "board" in facts.abilities else PANELS
 
 
@@ -125,7 +130,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.LEARNING]
     if samples_panel.samples_of(view) is None:
         del found[layout.HUNG]
-    if layout.FEET in found:
+    if layout.OBSERVATION in found and observation_panel.observation_of(view) is None:
         feet = foot_contact_panel.need(view)
         del found[layout.FEET]
         found |= {layout.FEET: feet} if feet else {}
@@ -133,11 +138,13 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.TARGETS]
         found |= {layout.TARGETS: targets} if (targets := target_panel.need(view)) else {}
     if view.lines:
-        rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
+        rows = min(view.lines, 14 if facts.abilities & {"examples", "twin"} else 6)
         seen = len(view.moment.seen) if view.moment else 0
         least = min(rows, 3, max(seen, 1)) if view.perceives else min(rows, 3)
         high = height_of(rows)
         found[layout.SEES] = Need(height_of(least), high, high, view.perceives, tight=height_of(1))
+        if "twin" in facts.abilities:  # what they are about
+            found[layout.SEES] = Need(high, high, high, True, tight=height_of(3))
     else:
         del found[layout.SEES]
     if "examples" in facts.abilities:
@@ -189,72 +196,6 @@ def _draw_chip(surface: pygame.Surface, ink: Ink, rect: Rect, text: str, indent:
     return rect.left + ink.px(12), rect.centery
 
 
-# 3 and 4: value and return over time
-
-
-def _value_note(facts: Facts, choices: Choices, view: View) -> Note:
-    last = view.value[-1] if len(view.value) else np.nan
-    return ("expected discounted return", charts.number(float(last))) if np.isfinite(last) else ("", "")
-
-
-def _draw_value(
-    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
-) -> None:
-    if not np.isfinite(view.value).any():
-        say(surface, ink, inside, "the agent has no value estimate" if view.moment else "")
-        return
-    window = max(2, round(10 * facts.steps_per_second) + 1)
-    filled = min(1.0, (len(view.value) - 1) / (window - 1))
-    charts.line_chart(
-        surface, ink, inside, view.value, color=PALETTE.series[0], filled=filled, labels=("−10 s", "now")
-    )
-
-
-def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
-    robot = view.moment.robot if view.moment else None
-    words = "pushed: no score" if robot is not None and robot.pushed else "this episode"
-    return (words, charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
-
-
-def _draw_return(
-    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
-) -> None:
-    exploration = view.moment.exploration if view.moment else None
-    if exploration is not None:
-        inside = inside.copy()
-        inside.height -= ink.px(ROW)
-        _draw_exploration(
-            surface, ink, Rect(inside.left, inside.bottom, inside.width, ink.px(ROW)), exploration
-        )
-    if len(view.score) < 2 or view.moment is None:
-        say(surface, ink, inside, "an episode has just begun" if view.moment else "")
-        return
-    length = int(view.moment.length[0]) / facts.steps_per_second
-    began = "start" if len(view.score) > view.moment.length[0] else f"−{_seconds(length)}"
-    labels = (began, _seconds(length))
-    charts.line_chart(
-        surface, ink, inside, view.score, color=PALETTE.series[1], filled=1.0, labels=labels, least_span=2.0
-    )
-
-
-def _draw_exploration(surface: pygame.Surface, ink: Ink, row: Rect, exploration: Exploration) -> None:
-    """Draw the exploration measure as a bar from 0, greedy play, to its maximum."""
-    name, value, most, unit = exploration
-    y, gap = row.centery + ink.px(2), ink.px(8)
-    left = ink.write(surface, name, (row.left, y), PALETTE.muted).right + gap
-    number = f"{value:.2f} {unit}".rstrip()
-    right = ink.write(surface, number, (row.right, y), align="right").left - gap
-    if right - left >= ink.px(24):
-        track = Rect(left, y - ink.px(4), right - left, ink.px(8))
-        charts.bar(surface, track, 0.0, value / most if most > 0 else 0.0, PALETTE.series[3])
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
-
-
 # 6: episodes
 
 
@@ -286,7 +227,7 @@ def _draw_episodes(
         surface.fill(PALETTE.line, Rect(inside.left, inside.top + height - 2, inside.width, 1))
     for row, episode in enumerate(view.episodes[::-1][: max(1, inside.height // height - heads)]):
         y = inside.top + (row + heads) * height + height // 2
-        seconds = _seconds(episode.length / facts.steps_per_second)
+        seconds = time_charts.seconds_text(episode.length / facts.steps_per_second)
         cells = (f"{view.episodes_ended - row:,}", charts.number(episode.score), seconds)
         if board:
             cells = (cells[0], episode.outcome or "unfinished", str(episode.length))
@@ -295,10 +236,6 @@ def _draw_episodes(
             cells, colors = (cells[0], "pushed", cells[2]), (PALETTE.muted,) * 3
         for (x, _), cell, color in zip(columns, cells, colors, strict=True):
             ink.write(surface, cell, (x, y), color, align="right")
-
-
-def _by_number(facts: Facts, choices: Choices, view: View) -> Hashable:
-    return view.number
 
 
 PANELS: dict[int, Panel] = {
@@ -313,8 +250,20 @@ PANELS: dict[int, Panel] = {
         _draw_heading,
     ),
     layout.ACTIONS: Panel("Actions", actions.need, actions.key, actions.draw, actions.note),
-    layout.VALUE: Panel("Value", lambda facts: Need(92, 132, 200), _by_number, _draw_value, _value_note),
-    layout.RETURN: Panel("Return", lambda facts: Need(92, 132, 200), _by_number, _draw_return, _return_note),
+    layout.VALUE: Panel(
+        "Value",
+        lambda facts: time_charts.NEED,
+        time_charts.key,
+        time_charts.draw_value,
+        time_charts.value_note,
+    ),
+    layout.RETURN: Panel(
+        "Return",
+        lambda facts: time_charts.NEED,
+        time_charts.key,
+        time_charts.draw_return,
+        time_charts.return_note,
+    ),
     layout.SEES: Panel(
         "Perception",
         lambda facts: Need(height_of(1), height_of(3), height_of(3)),
@@ -342,6 +291,16 @@ PANELS: dict[int, Panel] = {
     layout.TARGETS: Panel(
         "Target", lambda facts: Need(0, 0, 0), target_panel.key, target_panel.draw, target_panel.note
     ),
+    layout.OBSERVATION: Panel(
+        "Agent's input",
+        lambda facts: observation_panel.NEED,
+        observation_panel.key,
+        observation_panel.draw,
+        observation_panel.note,
+    ),
+}
+
+ROBOT: dict[int, Panel] = PANELS | {
     layout.FEET: Panel(
         "Foot contact",
         lambda facts: Need(0, 0, 0),  # see `needs`: it follows from the number of feet
@@ -376,6 +335,21 @@ GALLERY: dict[int, Panel] = {
     ),
     layout.SEES: PANELS[layout.SEES],
 }
+
+
+#: The charts whose points can be read and saved.
+CHARTS: dict[int, Callable[[Facts, View], charts.Points | None]] = {
+    layout.VALUE: time_charts.value_points,
+    layout.RETURN: time_charts.return_points,
+    layout.LEARNING: training_panel.points,
+}
+
+
+def charted(facts: Facts, view: View) -> dict[int, charts.Points]:
+    """The points of every chart that has some, by the number of its panel."""
+    shown = panels_for(facts)
+    found = {number: CHARTS[number](facts, view) for number in CHARTS if shown.get(number) is PANELS[number]}
+    return {number: points for number, points in found.items() if points is not None}
 
 
 def _draw_considered(

@@ -14,6 +14,7 @@ from sim.records import Origin
 from sim.viewer.contract.moment import PerceptView, Readout
 from sim.viewer.draw.card import ROW, Note, say
 from sim.viewer.draw.theme import PALETTE, Ink
+from sim.viewer.overlays.board_overlay import certainty_in_words
 from sim.viewer.overlays.boxes import share
 from sim.viewer.overlays.percept_overlay import percept_age
 from sim.viewer.playback.view import Choices, Facts, View
@@ -35,6 +36,8 @@ def line(seen: PerceptView) -> Line:
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
     words = seen.pending or in_words(seen.percept, seen.classes) or "nothing detected"
+    if certainty := certainty_in_words(seen):
+        words = f"{words} · {certainty}"
     return Line(seen.percept.origin, words, tuple(map(scored, seen.scores)))
 
 

@@ -28,6 +28,8 @@ def need(view: View) -> Need | None:
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: the keys."""
+    if "dream" in facts.abilities:
+        return "K, L" if "twin" in facts.abilities else "K", ""
     return "Q less, W more", ""
 
 

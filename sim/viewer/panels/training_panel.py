@@ -11,6 +11,7 @@ from pygame import Rect
 from sim.viewer.contract.moment import Learning
 from sim.viewer.draw import charts
 from sim.viewer.draw.card import Note, say
+from sim.viewer.draw.layout import LEARNING
 from sim.viewer.draw.theme import PALETTE, Color, Ink
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -53,10 +54,21 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     return of(view)
 
 
-def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
-    """Draw the learning curve, and a line where the checkpoint that plays was saved."""
+def points(facts: Facts, view: View) -> charts.Points | None:
+    """Points of the learning curve; None where it is not known."""
     learning = of(view)
     if learning is None or learning.curve is None or not np.isfinite(learning.curve).any():
+        return None
+    x = np.linspace(0, learning.steps, len(learning.curve))
+    return charts.Points(
+        learning.measure, learning.unit, x, learning.curve, lambda x: f"{steps(round(x))} {learning.unit}"
+    )
+
+
+def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
+    """Draw the learning curve, and a line where the checkpoint that plays was saved."""
+    learning, shown = of(view), points(facts, view)
+    if learning is None or learning.curve is None or shown is None:
         say(surface, ink, inside, f"no {learning.measure} is known yet" if learning else "")
         return
     charts.line_chart(
@@ -68,4 +80,6 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         filled=1.0,
         labels=("0", f"{steps(learning.steps)} {learning.unit}"),
         stand=learning.played,
+        points=shown,
+        pointed=choices.pointed_at(LEARNING),
     )

@@ -48,15 +48,24 @@ class CompressedMoment:
     nbytes: int
 
     @classmethod
-    def of(cls, moment: Moment, shared: CompressedMoment | None = None) -> CompressedMoment:
-        """Compress a moment; `shared` is an earlier one that has the same pictures."""
+    def of(
+        cls, moment: Moment, before: tuple[Array, ...] = (), packed: CompressedMoment | None = None
+    ) -> CompressedMoment:
+        """Compress a moment.
+
+        Args:
+            moment: as it is shown.
+            before: pictures of an earlier one; those that are also this one's are not compressed again.
+            packed: that one, compressed.
+        """
+        known = {} if packed is None else dict(zip(map(id, before), packed.pictures, strict=True))
         maps = tuple(CompressedArray.of(array) for array in maps_of(moment))
-        pictures = (
-            shared.pictures if shared else tuple(CompressedArray.of(picture) for picture in moment.pictures)
-        )
+        pictures = tuple(known.get(id(picture)) or CompressedArray.of(picture) for picture in moment.pictures)
+        own = [
+            blob for picture, blob in zip(moment.pictures, pictures, strict=True) if id(picture) not in known
+        ]
         small = replace(_with_maps(moment, [np.empty(0)] * len(maps)), pictures=())
-        own = maps if shared else pictures + maps
-        return cls(small, pictures, maps, sum(len(blob.content) for blob in own))
+        return cls(small, pictures, maps, sum(len(blob.content) for blob in (*own, *maps)))
 
     def unpacked(self) -> Moment:
         """The moment as it was."""

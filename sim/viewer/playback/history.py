@@ -16,6 +16,7 @@ import numpy as np
 from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Learning, Moment
+from sim.viewer.playback.events import Event, events
 from sim.viewer.playback.frame_compression import CompressedMoment, size_of
 from sim.viewer.playback.view import View
 
@@ -25,22 +26,37 @@ MEMORY = 256 * 2**20  # bytes of pictures before the oldest ones beyond FEWEST_M
 
 _SPARE = 8  # moments more, so that a drawing that is a little late sees as far back
 _NUMBERS = 32_768  # more steps than the longest Atari episode has
+_ROWS = ("value", "score", "reward", "feet", "rival's value", "rival's score")  # of the numbers
 _VALUE_SECONDS = 10.0
 FEET_SECONDS = 4.0
+_APART = 4  # steps of the world between two surprises, at least
 _LISTED = 64  # episodes in a view: more than any panel has rows
 
 
 class History:
-    """Buffer of a show's last moments, and of the numbers that the charts need."""
+    """Buffer of a show's last moments, and of the numbers that the charts need.
 
-    def __init__(self, steps_per_second: float = 1.0, capacity: int = MOMENTS, memory: int = MEMORY) -> None:
-        self._capacity = capacity
+    Args:
+        steps_per_second: of the show.
+        capacity: moments, for a show whose steps are those of its world.
+        memory: bytes of pictures before the oldest ones beyond FEWEST_MOMENTS go.
+        frames_per_step: how many times as many moments are remembered, and numbers of how many are one in
+            a chart.
+    """
+
+    def __init__(
+        self,
+        steps_per_second: float = 1.0,
+        capacity: int = MOMENTS,
+        memory: int = MEMORY,
+        frames_per_step: int = 1,
+    ) -> None:
+        self._steps = capacity
         self._memory = memory
         self._bytes = 0
-        self.set_rate(steps_per_second)
+        self.set_rate(steps_per_second, frames_per_step)
         self._moments: deque[Moment | CompressedMoment] = deque()
         self._newest = -1
-        self._numbers = np.full((4, 2 * _NUMBERS), np.nan)  # rows: value, score, reward, feet
         self._first_number = 0  # the moment that column 0 belongs to
         self._starts: list[int] = []  # numbers at which the first world's episodes begin
         self._ended: list[tuple[int, Episode]] = []
@@ -49,14 +65,17 @@ class History:
         self._perceives = False
         self._lines = 0
         self._learning: Learning | None = None  # of the newest moment
-        self._packed: tuple[tuple[Array, ...], CompressedMoment] | None = (
-            None  # the last pictures, and their blobs
-        )
+        #: The last pictures, and their blobs.
+        self._packed: tuple[tuple[Array, ...], CompressedMoment] | None = None
         self._revision = 0
         self._lock = threading.Lock()
 
-    def set_rate(self, steps_per_second: float) -> None:
-        """Set the steps a second, before the first moment."""
+    def set_rate(self, steps_per_second: float, frames_per_step: int = 1) -> None:
+        """Set the steps a second, and how many of them the world's own take, before the first moment."""
+        self._capacity = self._steps * frames_per_step
+        self._every = frames_per_step
+        self._half = _NUMBERS * frames_per_step
+        self._numbers = np.full((len(_ROWS), 2 * self._half), np.nan)
         self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
         self._feet_steps = max(2, round(FEET_SECONDS * steps_per_second))
 
@@ -113,22 +132,20 @@ class History:
         """The moment before the newest, compressed if so many of its size would find no room."""
         if size_of(moment) * self._capacity <= self._memory:
             return None
-        if self._packed is not None and self._packed[0] is moment.pictures:
-            return CompressedMoment.of(moment, self._packed[1])
-        packed = CompressedMoment.of(moment)
+        packed = CompressedMoment.of(moment, *(self._packed or ()))
         self._packed = (moment.pictures, packed)
         return packed
 
     def _note(self, moment: Moment) -> None:
         column = self._newest - self._first_number
         if column == self._numbers.shape[1]:
-            self._numbers[:, :_NUMBERS] = self._numbers[:, _NUMBERS:]
-            self._first_number += _NUMBERS
-            column -= _NUMBERS
+            self._numbers[:, : self._half] = self._numbers[:, self._half :]
+            self._first_number += self._half
+            column -= self._half
         decision = moment.decision
         value = np.nan if decision is None or decision.value is None else decision.value[0]
         feet = np.nan if moment.robot is None else moment.robot.pattern
-        self._numbers[:, column] = value, moment.score[0], moment.reward[0], feet
+        self._numbers[:, column] = value, moment.score[0], moment.reward[0], feet, *_of_rival(moment)
         if moment.length[0] == 0 or not self._starts:
             self._starts.append(self._newest)
         for episode in moment.episodes:
@@ -160,8 +177,8 @@ class History:
                 oldest=oldest,
                 newest=newest,
                 capacity=self._capacity,
-                value=self._column(0, number + 1 - self._value_steps, number),
-                score=self._column(1, begun, number),
+                value=self._charted(0, number + 1 - self._value_steps, number),
+                score=self._charted(1, begun, number),
                 reward=self._column(2, oldest, newest),
                 episodes=episodes,
                 episodes_ended=ended,
@@ -172,6 +189,8 @@ class History:
                 error=error,
                 game=self._game(),
                 feet=self._column(3, number + 1 - self._feet_steps, number),
+                rival_value=self._charted(4, number + 1 - self._value_steps, number),
+                rival_score=self._charted(5, begun, number),
             )
         return replace(view, moment=kept.unpacked() if isinstance(kept, CompressedMoment) else kept)
 
@@ -194,7 +213,29 @@ class History:
             ended = [episode for at, episode in self._ended if at <= number]
         return [episode.score for episode in ended if not episode.pushed]
 
+    def events(self) -> list[Event]:
+        """Rewards that stand out, and surprises, among the moments that are remembered."""
+        with self._lock:
+            oldest, newest = self.oldest, self._newest
+            value, reward = self._column(0, oldest, newest), self._column(2, oldest, newest)
+            began = np.zeros(len(value), bool)
+            began[[start - oldest for start in self._starts if start >= oldest]] = True
+        return events(oldest, value, reward, began, self._every * _APART)
+
+    def _charted(self, row: int, first: int, last: int) -> Array:
+        """Every number of `_column` that is whole steps of the world before the last one."""
+        return self._column(row, first, last)[::-1][:: self._every][::-1]
+
     def _column(self, row: int, first: int, last: int) -> Array:
         """One row of numbers for moments `first` to `last`, both included; shorter if forgotten."""
         first = max(first, self._first_number)
         return self._numbers[row, first - self._first_number : last + 1 - self._first_number].copy()
+
+
+def _of_rival(moment: Moment) -> tuple[float, float]:
+    """Value and score of the second of two agents side by side; NaN without one."""
+    if len(moment.names) != 2:
+        return np.nan, np.nan
+    decision = moment.decision
+    value = np.nan if decision is None or decision.value is None else float(decision.value[1])
+    return value, float(moment.score[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.viewer.contract.show import Playlist, PlaylistEntry
+from sim.viewer.contract.show import Playlist, PlaylistEntry, Poster
 
 
 class PlaylistPosition:
@@ -54,6 +54,21 @@ class PlaylistPosition:
     def scenes(self) -> tuple[tuple[str, str], ...]:
         """Title of each scene, and a line about it."""
         return tuple((entry.label, entry.about) for entry in self._playlist.scenes)
+
+    def open_list(self) -> None:
+        """Begin to make the scenes' posters."""
+        if self._playlist.posters is not None:
+            self._playlist.posters.begin()
+
+    @property
+    def posters(self) -> tuple[Poster | None, ...]:
+        """A poster for each scene, where there is one; empty for none at all."""
+        return () if self._playlist.posters is None else self._playlist.posters.pictures()
+
+    def close(self) -> None:
+        """Make no more posters."""
+        if self._playlist.posters is not None:
+            self._playlist.posters.close()
 
     def to_scene_at(self, index: int) -> PlaylistEntry | str:
         """Go to the scene with this place in `scenes`; a message if it is the present one."""

@@ -9,7 +9,7 @@ from functools import partial
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gesture import Answer, Gesture
-from sim.viewer.contract.show import PlaylistEntry, Show
+from sim.viewer.contract.show import PlaylistEntry, Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.history import History
@@ -50,7 +50,7 @@ class Session:
             self.history = History()
             self._adopt(Facts.to_come(show.label, abilities, place))
         else:
-            self.history = History(show.steps_per_second)
+            self.history = History(show.steps_per_second, frames_per_step=frames_per_step(show))
             self._adopt(Facts.of(show, abilities, place))
         self.simulation = SimulationThread(show, self.history, seed=seed, capped=not headless)
         self._attributor = LatestWorker[tuple[int, bool], Array]("attribution", rest=_REST)
@@ -107,7 +107,8 @@ class Session:
         at, newest = self.cursor, self.cursor if self._headless else None
         if self._filmed is not None and at is None:
             at = newest = self.number
-        return replace(self.history.view(at, words, newest=newest), pace=self.simulation.pace)
+        view = self.history.view(at, words, newest=newest)
+        return replace(view, pace=self.simulation.pace, doing=self.simulation.doing)
 
     @property
     def _stale_frames(self) -> int:
@@ -119,7 +120,7 @@ class Session:
         explained, perceived = self._attributor.done, self._perceiver.done
         past = self.number, self.history.newest, self.history.revision
         done = None if explained is None else explained.key, None if perceived is None else perceived.key
-        return *past, repr(self.simulation.error), *done
+        return *past, repr(self.simulation.error), self.simulation.doing, *done
 
     def perceived(self, choices: Choices, *, exact: bool = False) -> View:
         """The view with percepts of its picture, or of one a little older, whose completion is asked for.
@@ -171,7 +172,7 @@ class Session:
         """The keys that the newest picture asks for; none while the past is shown."""
         if self.cursor is not None or self.history.newest < 0:
             return ()
-        asked = self.by_pointer or bool(self.facts.abilities & {"gallery", "analysis"})
+        asked = self.by_pointer or bool(self.facts.abilities & {"gallery", "analysis", "dream"})
         moment = self.history.view().moment if asked else None
         return moment.asks if moment is not None else ()
 

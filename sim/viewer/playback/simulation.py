@@ -11,8 +11,9 @@ import threading
 import time
 from collections import deque
 
+from sim.progress import TaskProgress, reporting
 from sim.viewer.contract.gesture import Answer, Gesture, Hurrying, Interactive, interactive
-from sim.viewer.contract.show import PlaylistEntry, Show, Working
+from sim.viewer.contract.show import PlaylistEntry, Show, Working, frames_per_step
 from sim.viewer.playback.history import History
 from sim.viewer.playback.pace import DrawingBudget, RealTimeFactor
 
@@ -71,6 +72,7 @@ class SimulationThread:
         self._factor = RealTimeFactor()
         self._error: Exception | None = None
         self._resting = False  # the thread waits for a request
+        self._waits_for: list[TaskProgress] = []  # what the show does while it is made, the innermost last
         self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
 
     def _adopt(self, show: Show) -> None:
@@ -82,6 +84,24 @@ class SimulationThread:
     def show(self) -> Show | None:
         """The show, for its facts; None while it is being made."""
         return self._show
+
+    @property
+    def doing(self) -> str:
+        """What is done to make or start the show, in words; "" if that is not known."""
+        innermost = self._waits_for[-1:]
+        if not innermost:
+            return ""
+        done, total = innermost[0].done, innermost[0].total
+        share = f" {100 * min(1.0, done / total):.0f} %" if done and total else ""
+        return f"{innermost[0].what}{share} …"
+
+    def begin(self, wait: TaskProgress, *, announced: bool) -> None:
+        """Note work that has begun; see `sim.progress.Reporter`."""
+        self._waits_for.append(wait)
+
+    def end(self, wait: TaskProgress) -> None:
+        """Note work that has ended."""
+        self._waits_for.remove(wait)
 
     @property
     def error(self) -> Exception | None:
@@ -220,11 +240,15 @@ class SimulationThread:
                 self._fail(error)
 
     def _start(self) -> None:
+        with reporting(self):
+            self._make_and_start()
+
+    def _make_and_start(self) -> None:
         show = self._show
         if show is None:
             assert self._entry is not None
             show = self._entry.make()
-            self._history.set_rate(show.steps_per_second)
+            self._history.set_rate(show.steps_per_second, frames_per_step(show))
             self._adopt(show)
         if isinstance(show, Working):
             show.listen(lambda: self.tell(Gesture("news")))

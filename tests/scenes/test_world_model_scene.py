@@ -1,0 +1,79 @@
+"""The scene of Pong's world model: trained, resumed, evaluated; what it is not for is refused by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from generative.dream import grading, world_model
+from scenes.cli.main import main
+from scenes.data import sampler_data
+from sim.storage.checkpoints import load_checkpoint
+
+SMALL = [
+    "--set",
+    "sampler.0.examples=600",
+    "--set",
+    "sampler.0.channels=[8, 8]",
+    "--set",
+    "sampler.0.batch_size=8",
+]
+
+
+@pytest.fixture(autouse=True)
+def little(tmp_path_factory, monkeypatch):
+    """Little play, by chance alone."""
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path_factory.getbasetemp() / "dreams"))
+    monkeypatch.setattr(sampler_data, "CAST", {})
+    monkeypatch.setattr(world_model, "VALIDATE_EVERY", 2)
+    monkeypatch.setattr(world_model, "VALIDATE_ON", 8)
+    for name, number in {
+        "STRETCHES": 2,
+        "PLAIN": 8,
+        "LONG": 20,
+        "LONG_STRETCHES": 1,
+        "RESAMPLES": 20,
+    }.items():
+        monkeypatch.setattr(grading, name, number)
+    monkeypatch.setattr(grading, "HORIZONS", (1, 5, 15))
+
+
+def run(*words):
+    """A command's exit code."""
+    try:
+        return main(list(words)) or 0
+    except SystemExit as end:
+        return end.code or 0
+
+
+@pytest.mark.slow
+def test_a_world_model_is_trained_resumed_and_evaluated(tmp_path, capsys):
+    whole, halted = tmp_path / "whole", tmp_path / "halted"
+    every = ["--set", "train.checkpoint_every=2", *SMALL]
+    for folder in (whole, halted):
+        assert run("train", "dream-pong-model", "--run", str(folder), "--steps", "4", *every) == 0
+    for folder in ("checkpoints", "state"):
+        shutil.rmtree(halted / folder / "4")
+    assert run("train", "dream-pong-model", "--run", str(halted), "--resume") == 0
+    one, two = (load_checkpoint(each).weights for each in (whole, halted))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert load_checkpoint(whole).card["config"]["action_names"][0] == "NOOP"
+    capsys.readouterr()
+    evaluated = run("evaluate", "dream-pong-model", "--checkpoint", str(whole), "--json", *SMALL)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert evaluated == 0
+    metrics = {"ball_error_1", "ball_error_15", "objects_right", "psnr", "frames_until_divergence"}
+    assert metrics <= set(told["metrics"]) and metrics - {"objects_right"} <= set(told["baseline"])
+    assert set(told["ci95"]) <= set(told["metrics"]) and told["protocol"]["split"]
+    others = [*SMALL, "--set", "sampler.0.examples=700"]
+    assert run("evaluate", "dream-pong-model", "--checkpoint", str(whole), *others) == 2
+    assert "learned from other examples" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["sample", "watch"])
+def test_what_a_world_model_is_not_for_is_refused_by_name(verb, capsys):
+    assert run(verb, "dream-pong-model", *(["--headless", "--frames", "2"] if verb == "watch" else [])) == 2
+    assert "playfield play dream-pong" in capsys.readouterr().err
