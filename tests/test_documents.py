@@ -79,7 +79,7 @@ def test_names_of_ours_in_docstrings_and_comments_exist():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_commands_in_a_document_name_scenes_and_keys_that_exist(document):
     for verb, *words in commands(document.read_text("utf-8")):
-        if verb not in SCENE_VERBS or words[0].isupper() or words[0].endswith(".toml"):
+        if verb not in SCENE_VERBS or words[0].isupper() or words[0].endswith((".toml", ".pfr")):
             continue
         changes = [after for word, after in zip(words, words[1:], strict=False) if word == "--set"]
         scene = load_scene(words[0], changes)
