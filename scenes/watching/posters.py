@@ -166,9 +166,13 @@ def main(files: Sequence[str]) -> None:
         if limited:
             signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
         try:
-            write_poster(poster_file(scene.source), draw_poster(scene))
+            picture = draw_poster(scene)
         except Exception:  # whatever a scene lacks here, the others have their posters
-            write_poster(poster_file(scene.source), None)
+            picture = None
+        finally:
+            if limited:
+                signal.setitimer(signal.ITIMER_PROF, 0)
+        write_poster(poster_file(scene.source), picture)
 
 
 def write_poster(file: Path, picture: Array | None) -> None:

@@ -120,7 +120,7 @@ def test_replayed_kernels_learn_the_same_as_the_function_itself(name, monkeypatc
     found = []
     for graphed in (False, True):
         if graphed:
-            for module in ("train_step", "actor_critic_learner", "q_policy"):
+            for module in ("optim.train_step", "actor_critic_learner", "q_policy"):
                 monkeypatch.setattr(f"agents.{module}.GraphedFunction", TapedFunction)
         if name == "pictures":
             worlds = EnvWorlds([Pictures] * 2, seed=1)

@@ -78,10 +78,10 @@ def test_a_trained_agents_episodes_name_their_checkpoint_and_rules(capsys):
 
 
 def test_an_untrained_agent_is_called_so(capsys):
-    _, said = collect(capsys, "hopper", "--set", "world.max_steps=50", "--episodes", "1", "--out", "x")
+    _, said = collect(capsys, "walker-sac", "--set", "world.max_steps=50", "--episodes", "1", "--out", "x")
     assert "has no checkpoint: this records an untrained agent" in said
     assert minari.MinariDataset("x").storage.metadata["playfield"]["agent"] == {
-        "name": "ppo",
+        "name": "sac",
         "checkpoint": None,
     }
 

@@ -153,7 +153,7 @@ def test_a_run_may_be_the_name_of_a_scene_that_ships_trained(capsys):
     assert newest(Path("cartpole")).joinpath("card.toml").is_file()
     assert "are the same checkpoint" in refusal(capsys, "compare", "cartpole", "cartpole")
     assert "compare runs of one world" in refusal(capsys, "compare", "cartpole", "pong")
-    assert "ships without a checkpoint of an agent" in refusal(capsys, "compare", "hopper", "pong")
+    assert "ships without a checkpoint of an agent" in refusal(capsys, "compare", "walker-sac", "pong")
 
 
 def test_a_figure_shows_each_run_and_each_pair_and_replaces_nothing_unasked(capsys):

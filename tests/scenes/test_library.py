@@ -49,7 +49,7 @@ def cartpole():
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of diffusers about its own
 def test_what_the_page_shows_works(tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text("utf-8"), re.S)
-    assert len(blocks) == 14
+    assert len(blocks) == 15
     assert all(len([line for line in block.splitlines() if line.strip()]) <= 10 for block in blocks)
     names = run(blocks, tmp_path, monkeypatch)
     said = capsys.readouterr().out

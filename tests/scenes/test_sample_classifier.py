@@ -64,7 +64,7 @@ def test_an_independent_classifier_reads_what_was_asked_for(animals):
     assert animals.reading == "read by the classifier alexnet"
     of_a_cat = AnimalCopier(animals.examples.validation).sample(3, Condition(label="dog"), None, 0).values
     verdicts = animals.verdicts(of_a_cat, Condition(label="dog"))
-    assert verdicts == [Verdict("dog (90%)", True)] * 3
+    assert verdicts == [Verdict("dog (90%)", True, label="dog")] * 3
     assert not any(each.holds for each in animals.verdicts(of_a_cat, Condition(label="cat")))
     assert animals.verdicts(of_a_cat, Condition())[0].holds is None
 

@@ -217,7 +217,9 @@ def test_weights_are_given_and_taken():
         None
     ]  # an untrained one finds none
     other.load_weights(one.weights())
-    assert one.perceive([rgb])[0].fen and one.perceive([rgb]) == other.perceive([rgb])
+    (read,), (again,) = one.perceive([rgb]), other.perceive([rgb])
+    assert read.fen and read.fen == again.fen
+    np.testing.assert_array_equal(read.extras["certainty"], again.extras["certainty"])
     with pytest.raises(ValueError, match="shape"):
         BoardReader(channels=8).build((), seed=0).load_weights(one.weights())
 
