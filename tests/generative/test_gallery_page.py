@@ -133,7 +133,7 @@ def test_a_click_chooses_and_enlarges_and_arrows_go_on_from_there(page):
     page.keyboard.press("ArrowRight")
     assert page.locator("#large-title").inner_text() == "sample 8" and facts(page)["sample"] == "8"
     page.keyboard.press("Escape")
-    page.wait_for_function("document.activeElement.id == 'sample-8'")  # the dialog closes a moment later
+    page.locator("#sample-8:focus").wait_for()  # the dialog closes a moment later
     assert not large.is_visible()
     page.keyboard.press("Enter")
     assert large.is_visible()
