@@ -21,7 +21,7 @@ from sim.plurals import number_of
 from sim.ranks import is_follower, launched_ranks
 
 if TYPE_CHECKING:
-    from scenes.cli.options import Sweep
+    from scenes.cli.options.train import Sweep
 
 Answer = dict[str, Any]
 

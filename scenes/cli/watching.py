@@ -19,7 +19,7 @@ from sim.storage.replays import SUFFIX
 from sim.storage.runs import seed_runs, step_folders
 
 if TYPE_CHECKING:
-    from scenes.cli.options import Watch
+    from scenes.cli.options.watch import Watch
     from sim.storage.replays import ActionReplay
     from sim.viewer.app.window import Watched
     from sim.viewer.contract.show import Show
