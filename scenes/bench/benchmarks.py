@@ -126,7 +126,7 @@ def _dream(steps: int, words: str) -> Benchmark:
         networks=True,
         quick=False,
         torch_threads=1,
-        note=f"one dreamed Pong, {words} a frame, the shipped network untrained, one torch thread; the game "
+        note=f"one dreamed Pong, {words} a frame, the shipped weights, one torch thread; the game "
         "plays 15 such frames a second",
     )
 

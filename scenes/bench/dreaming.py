@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from generative.dream.world import Dream, DreamedEpisodes
-from generative.dream.world_model import DiffusionWorldModel, DiffusionWorldModelConfig
 from scenes.bench.worker import Settings, Work
+from scenes.build.agents import scene_world
+from scenes.schema import load_scene
 
 
 def ours(settings: Settings, steps: str) -> Work:
-    """One dreamed Pong with untrained weights, observations included; yields frames."""
-    model = DiffusionWorldModel(DiffusionWorldModelConfig(), seed=settings.seed, device=settings.device)
-    episodes = DreamedEpisodes(Dream("pong", "", steps=int(steps), device=settings.device), model, 1)
-    length = model.config.context
-    blank = np.zeros((length, *model.frame_shape), np.uint8), np.zeros(length - 1, np.int64)
-    episodes.start(0, settings.seed, blank)
-    actions = np.random.default_rng(settings.seed).integers(len(model.config.action_names), size=(64, 1))
+    """One dreamed Pong by the shipped weights, observations included; yields frames."""
+    changes = [f"world.steps={steps}", f"world.device={settings.device}"]
+    worlds = scene_world(load_scene("dream-pong", changes)).make_batch(1, settings.seed)
+    worlds.reset()
+    actions = np.random.default_rng(settings.seed).integers(6, size=(64, 1))
     while True:
         for row in actions:
-            episodes.step(row)
+            worlds.step(row)
             yield 1
