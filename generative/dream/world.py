@@ -26,6 +26,7 @@ from generative.dream.real_contexts import RealContexts, real_contexts
 from generative.dream.renderer import DreamRenderer
 from generative.dream.world_model import DiffusionWorldModel
 from sim.atari.resize import AreaResize
+from sim.fields import PositiveInt, Validated
 from sim.records import Array
 from sim.storage.checkpoints import CARD, CheckpointError, load_card, resolve_checkpoint
 from sim.vector import UNSEEDED, ActionError, Info, WorldError, Worlds
@@ -39,24 +40,14 @@ Clone = tuple[RowState, Array, int, int, Any]  # opaque
 
 
 @dataclass(frozen=True)
-class Dream:
+class Dream(Validated):
     """Configuration of the worlds ``dream/<game>``; its fields are the scene's keys."""
 
     game: str
     checkpoint: str  # of the world model
-    steps: int = 3  # denoising steps a frame: 1, 2, 3 or 5
-    max_steps: int = 1_000  # of an episode, then it is truncated; 66 seconds of the game
+    steps: PositiveInt = 3  # denoising steps a frame: 1, 2, 3 or 5
+    max_steps: PositiveInt = 1_000  # of an episode, then it is truncated; 66 seconds of the game
     device: str = "cpu"  # of the world model
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make no sense.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for key in ("steps", "max_steps"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
 
     @staticmethod
     def variants() -> list[str]:

@@ -24,7 +24,7 @@ from generative.data.palette import PALETTES, palette
 from generative.diffusion.sampling import gaussian_noise, generators
 from generative.dream.denoiser import BROKEN, OUTCOMES, WorldModelNetwork, world_model_loss
 from generative.dream.windows import Windows
-from sim.fields import construct
+from sim.fields import PositiveFloat, PositiveInt, Validated, construct
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import (
     CheckpointError,
@@ -50,21 +50,21 @@ GROUPS = 8
 
 
 @dataclass(frozen=True)
-class DiffusionWorldModelConfig:
+class DiffusionWorldModelConfig(Validated):
     """Configuration of the ``world-model`` sampler; its fields are scene keys."""
 
     data: str = "gameplay/pong"
-    examples: int = 48_000  # steps of play
+    examples: PositiveInt = 48_000  # steps of play
     action_names: tuple[str, ...] = ()  # of the emulator, in order; none: those of the data's game
-    context: int = 4  # past frames
-    fold: int = 4  # p × p pixels become one cell of the finest map
+    context: PositiveInt = 4  # past frames
+    fold: PositiveInt = 4  # p × p pixels become one cell of the finest map
     channels: tuple[int, ...] = (32, 64, 64)  # at the finest map, at half its size, and so on
-    layers: int = 1  # residual blocks a level on the way down; one more on the way up
-    learning_rate: float = 1e-3
-    batch_size: int = 64
+    layers: PositiveInt = 1  # residual blocks a level on the way down; one more on the way up
+    learning_rate: PositiveFloat = 1e-3
+    batch_size: PositiveInt = 64
     ema: float = 0.999
     precision: Precision = "auto"
-    steps: int = 3  # of denoising a frame, by default
+    steps: PositiveInt = 3  # of denoising a frame, by default
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -72,13 +72,9 @@ class DiffusionWorldModelConfig:
         Raises:
             ValueError: naming the field.
         """
-        for name in ("examples", "context", "fold", "layers", "batch_size", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        super().__post_init__()
         if not self.channels or any(width < GROUPS or width % GROUPS for width in self.channels):
             raise ValueError(f"channels must be multiples of {GROUPS}, not {list(self.channels)}")
-        if not 0 < self.learning_rate:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not self.action_names and self.game in PALETTES:  # so that a card tells them
             object.__setattr__(self, "action_names", palette(self.game).action_names)
 

@@ -21,32 +21,23 @@ from generative.dream.world import Dream, DreamedEpisodes, load_model
 from generative.twin.divergence import Divergence, DivergenceMeter
 from generative.twin.renderer import TwinRenderer
 from sim.atari.world import Atari
+from sim.fields import PositiveInt, Validated
 from sim.records import Array
 from sim.storage.checkpoints import CheckpointError
 from sim.vector import STATISTICS, UNSEEDED, EnvWorlds, Info
 
 
 @dataclass(frozen=True)
-class Twin:
+class Twin(Validated):
     """Configuration of the worlds ``twin/<game>``; its fields are the scene's keys."""
 
     game: str
     checkpoint: str  # of the world model
-    steps: int = 3  # denoising steps a frame: 1, 2, 3 or 5
-    horizon: int = 30  # steps until the dream is synchronised with the emulator again
+    steps: PositiveInt = 3  # denoising steps a frame: 1, 2, 3 or 5
+    horizon: PositiveInt = 30  # steps until the dream is synchronised with the emulator again
     observed: Literal["emulator", "dream"] = "emulator"  # what the agent sees
-    max_steps: int = 27_000  # of an episode: 108,000 frames, as in Machado et al. 2018
+    max_steps: PositiveInt = 27_000  # of an episode: 108,000 frames, as in Machado et al. 2018
     device: str = "cpu"  # of the world model
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make no sense.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for key in ("steps", "horizon", "max_steps"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
 
     @staticmethod
     def variants() -> list[str]:

@@ -20,6 +20,8 @@ class Nim:
         return np.arange(min(3, self.heap))
 
     def play(self, action):
+        if action not in self.legal_actions():
+            raise ValueError(f"{action + 1} of {self.heap}")
         return Nim(self.heap - 1 - action, 1 - self.turn)
 
     def outcome(self):
@@ -30,6 +32,9 @@ class Nim:
 
     def observe(self, games):
         return np.array([[game.heap] for game in games], np.uint8)
+
+    def for_search(self):
+        return self
 
 
 STILL = np.zeros((1, 1), int), np.arange(3)[None]  # the symmetries of a heap: none but to leave it

@@ -1,9 +1,8 @@
 """Matches of paired games, Elo differences with their intervals, and gating."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from nim import Nim
 
 from agents.evaluation.elo import elo_difference, elo_estimate, expected_score, share_interval
 from agents.evaluation.gating import gate
@@ -18,34 +17,6 @@ from agents.evaluation.paired_match import (
 from sim.chess.opponents import Forfeit
 from sim.chess.rules.game import ChessGame
 from sim.records import Decision
-
-
-@dataclass(frozen=True)
-class Heap:
-    """Take one to three from a heap; who takes the last wins. Heaps of 4, 8, 12, … are lost for the mover."""
-
-    heap: int
-    turn: int = 0
-
-    def legal_actions(self):
-        return np.arange(min(3, self.heap))
-
-    def play(self, action):
-        if action not in self.legal_actions():
-            raise ValueError(f"{action + 1} of {self.heap}")
-        return Heap(self.heap - 1 - action, 1 - self.turn)
-
-    def outcome(self):
-        return None if self.heap else -1.0
-
-    def to_play(self):
-        return self.turn
-
-    def observe(self, games):
-        return np.array([[game.heap] for game in games], np.uint8)
-
-    def for_search(self):
-        return self
 
 
 class Perfect:
@@ -80,7 +51,7 @@ class Scripted:
 
 
 def match(player, rival, heaps, max_plies=99, **options):
-    openings = [Opening(Heap(heap)) for heap in heaps]
+    openings = [Opening(Nim(heap)) for heap in heaps]
     return PairedMatch(player, rival, openings, max_plies=max_plies, seed=0, **options)
 
 
@@ -202,7 +173,7 @@ def test_an_independent_pair_halves_the_interval_that_twice_the_games_would_need
 
 
 def test_gating_takes_the_better_and_refuses_the_equal():
-    openings = [Opening(Heap(heap)) for heap in range(4, 24)]
+    openings = [Opening(Nim(heap)) for heap in range(4, 24)]
     options = {"num_actions": 3, "max_plies": 99, "seed": 0}
     ended = []
     better = gate(Perfect(), Ones(), openings, on_game=ended.append, certain=True, **options)
