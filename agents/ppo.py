@@ -372,7 +372,7 @@ class PPOLearner(ActorCriticLearner):
         NonFiniteError.check(metrics, self._updates + 1)
         return metrics | {"explained_variance": explained}
 
-    def run_epochs(self, rollout: Rollout, desired_kl: float) -> Tensor:
+    def run_epochs(self, rollout: Rollout, desired_kl: float = 0.0) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config, group = self.config, self._group
         advantage = rollout.advantage(config.gamma, config.gae_lambda)
