@@ -1,4 +1,4 @@
-"""Commands of a viewer: what a key, or a button, asks for changes choices, the show or files."""
+"""Commands of the window by name: those of keys and buttons change its choices, the show, or write files."""
 
 from __future__ import annotations
 
