@@ -174,7 +174,7 @@ def compare(
     from scenes.evaluation.compare import compare as work
 
     report = work(
-        [Path(run) for run in runs],
+        [Path(run) for run in ([runs] if isinstance(runs, str | Path) else runs)],
         change_lines(changes),
         seed,
         device=device,
@@ -197,7 +197,7 @@ def to_sb3(worlds: Worlds, *, clip_reward: bool = False) -> VecEnv:
         clip_reward: learn from the reward's sign, as Mnih et al. 2015 do; ``episode`` tells the whole return.
 
     Raises:
-        RequestError: if stable-baselines3 is not installed.
+        RequestError: if stable-baselines3 is not installed, or `worlds` is no batch of worlds.
 
     >>> envs = to_sb3(make_worlds("gym/CartPole-v1", num_envs=2))
     >>> envs.num_envs, envs.reset().shape

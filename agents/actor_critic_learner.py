@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import gymnasium
@@ -68,7 +69,7 @@ class ActorCriticLearner:
         cuda_graphs: GraphChoice = False,
         values: int = 1,
     ) -> None:
-        """Initialise network, optimiser and generators.
+        """Initialise network and generators.
 
         Args:
             config: names network, precision and learning rate.
@@ -110,12 +111,17 @@ class ActorCriticLearner:
         self.seed(seed)
         # Not the generator that `act` uses: watching and scoring must not change the training.
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._optimizer = adam(self.network.parameters(), config.learning_rate, adam_epsilon)
+        self._learning_rate, self._adam_epsilon = config.learning_rate, adam_epsilon
         self._group = process_group()
         self._env_steps = 0
         self._updates = 0
         self._worlds_state: State | None = None
         self._worlds: Worlds | None = None
+
+    @cached_property
+    def _optimizer(self) -> torch.optim.Adam:
+        """Adam, made when learning begins: PyTorch imports its compiler for it, which takes a second."""
+        return adam(self.network.parameters(), self._learning_rate, self._adam_epsilon)
 
     def _new_moments(self, space: gymnasium.Space[Any]) -> RunningMoments:
         shape = space.shape or ()

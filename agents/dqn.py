@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import gymnasium
@@ -182,15 +183,6 @@ class DQNLearner(QPolicy):
         )
         self.config = config
         self.target = self.new_network()
-        self._optimizer = adam(self.network.parameters(), config.learning_rate, config.adam_epsilon)
-        self.gradient_step = GradientStep(
-            self.loss,
-            self._optimizer,
-            config.max_grad_norm,
-            compile=config.compile,
-            cuda_graphs=config.cuda_graphs,
-            gather=self._gathered,
-        )
         self._best = self.graphed(self._best_actions)
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
@@ -203,6 +195,23 @@ class DQNLearner(QPolicy):
         self._chosen: tuple[Tensor | None, Array]  # mask and actions of the step in progress
         self.feed: ShardFeed | None = None
         self.resumes_exactly = True
+
+    @cached_property
+    def _optimizer(self) -> torch.optim.Adam:
+        """Adam, made when learning begins; see `ActorCriticLearner._optimizer`."""
+        return adam(self.network.parameters(), self.config.learning_rate, self.config.adam_epsilon)
+
+    @cached_property
+    def gradient_step(self) -> GradientStep:
+        """Optimiser step of `loss`, from when learning begins."""
+        return GradientStep(
+            self.loss,
+            self._optimizer,
+            self.config.max_grad_norm,
+            compile=self.config.compile,
+            cuda_graphs=self.config.cuda_graphs,
+            gather=self._gathered,
+        )
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
         """Load weights from a checkpoint, into the target network too; see `QPolicy`."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import gymnasium
@@ -249,14 +250,20 @@ class PPOLearner(ActorCriticLearner):
         # Tensors, for the sake of a compiled loss; see agents.optim.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
-        self._closed_form = (
-            GaussianPPOGradient.of(
+        self._closed_form: GaussianPPOGradient | None = None  # see `gradient_step`
+        self._adapted_rate = torch.tensor(config.learning_rate, device=self.device)  # with `desired_kl`
+        self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
+        self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
+
+    @cached_property
+    def gradient_step(self) -> GradientStep:
+        """Optimiser step of `loss`, from when learning begins; of small Gaussian policies in closed form."""
+        config = self.config
+        if isinstance(self._optimizer, FlatAdam):  # whose gradients stay where they are
+            self._closed_form = GaussianPPOGradient.of(
                 self.actor_critic, self.head, config.vf_coef, self._clip_coef, self._ent_coef
             )
-            if isinstance(self._optimizer, FlatAdam)  # whose gradients stay where they are
-            else None
-        )
-        self.gradient_step = GradientStep(
+        return GradientStep(
             self.loss,
             self._optimizer,
             config.max_grad_norm,
@@ -264,9 +271,6 @@ class PPOLearner(ActorCriticLearner):
             cuda_graphs=config.cuda_graphs,
             gradient=self.closed_form if self._closed_form else None,
         )
-        self._adapted_rate = torch.tensor(config.learning_rate, device=self.device)  # with `desired_kl`
-        self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
-        self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Alternate rollouts and updates until the budget is spent; yields after each update.
@@ -368,7 +372,7 @@ class PPOLearner(ActorCriticLearner):
         NonFiniteError.check(metrics, self._updates + 1)
         return metrics | {"explained_variance": explained}
 
-    def run_epochs(self, rollout: Rollout, desired_kl: float) -> Tensor:
+    def run_epochs(self, rollout: Rollout, desired_kl: float = 0.0) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config, group = self.config, self._group
         advantage = rollout.advantage(config.gamma, config.gae_lambda)

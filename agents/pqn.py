@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import gymnasium
@@ -150,14 +151,6 @@ class PQNLearner(QPolicy):
         self.epsilon = config.epsilon_start  # of rollouts
         self.newest = self.new_network() if config.ema else self.network
         self._newest_inference = self.inference_copy(self.newest)
-        self._optimizer = radam(self.newest.parameters(), config.learning_rate)
-        self.gradient_step = GradientStep(
-            self.loss,
-            self._optimizer,
-            config.max_grad_norm,
-            compile=config.compile,
-            cuda_graphs=config.cuda_graphs,
-        )
         self._best = self.graphed(self._best_of_newest)
         self._generator = np.random.default_rng(seed)
         self._group = process_group()
@@ -165,6 +158,22 @@ class PQNLearner(QPolicy):
         self._updates = 0
         self._worlds: Worlds | None = None
         self._worlds_state: State | None = None
+
+    @cached_property
+    def _optimizer(self) -> torch.optim.RAdam:
+        """RAdam, made when learning begins; see `ActorCriticLearner._optimizer`."""
+        return radam(self.newest.parameters(), self.config.learning_rate)
+
+    @cached_property
+    def gradient_step(self) -> GradientStep:
+        """Optimiser step of `loss`, from when learning begins."""
+        return GradientStep(
+            self.loss,
+            self._optimizer,
+            self.config.max_grad_norm,
+            compile=self.config.compile,
+            cuda_graphs=self.config.cuda_graphs,
+        )
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Alternate rollouts and updates until the budget is spent; yields after each update.

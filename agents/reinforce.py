@@ -115,6 +115,7 @@ class ReinforceLearner(ActorCriticLearner):
 
     def update(self, played: Rollout) -> dict[str, float]:
         """One gradient step on the first episode of each world."""
+        self._optimizer.zero_grad()
         config, (real, final_value) = self.config, first_episodes(played)
         returns = discounted_returns(played.reward * real, real, final_value, config.gamma)[real]
         parameters, value = self.forward(played.obs[real])
@@ -126,7 +127,6 @@ class ReinforceLearner(ActorCriticLearner):
         loss_pi = -(log_prob * weight).mean()
         loss_v = 0.5 * (value - returns).square().mean() if config.baseline else torch.zeros_like(loss_pi)
         loss = loss_pi + config.vf_coef * loss_v - config.ent_coef * entropy.mean()
-        self._optimizer.zero_grad()
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
         self._optimizer.step()

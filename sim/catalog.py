@@ -28,7 +28,7 @@ from sim.errors import RequestError
 from sim.fields import FieldError, construct, nearest
 from sim.gym_names import installed_id
 from sim.protocols import WorldConfig
-from sim.vector import Worlds
+from sim.vector import Worlds, checked_count, checked_seed
 
 #: Family → ``"module:class"``, a `sim.protocols.WorldConfig`; `names_of` finds who lists its worlds.
 WORLDS = {
@@ -162,7 +162,7 @@ def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> W
     >>> obs.shape
     (2, 4)
     """
-    return world_config(name, fields).make_batch(num_envs, seed)
+    return world_config(name, fields).make_batch(checked_count(num_envs), checked_seed(seed))
 
 
 def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, Any]:
@@ -172,7 +172,7 @@ def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, An
     >>> world.reset()[0].shape
     (4,)
     """
-    return world_config(name, fields).make(seed)
+    return world_config(name, fields).make(checked_seed(seed))
 
 
 def registered_world(

@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import errno
 import math
+import operator
 import os
 import types
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,23 @@ EXCERPT = 100  # characters of a user's text that a message repeats
 
 class FieldError(RequestError, ValueError):
     """A key that does not exist, or a value that it cannot have."""
+
+
+def whole_number(value: Any, name: str) -> int:
+    """An argument of a function as an int, from a whole number of Python's or NumPy's types.
+
+    Raises:
+        FieldError: naming the argument; for truth values and for 3.0, too.
+
+    >>> whole_number(3, "episodes")
+    3
+    """
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise FieldError(f"{name} must be a whole number, not {value!r}")
 
 
 @dataclass(frozen=True)

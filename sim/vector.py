@@ -27,6 +27,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from sim.errors import RequestError
+from sim.fields import whole_number
 from sim.records import Array, Episode, State
 
 Info = dict[str, Any]
@@ -62,16 +63,19 @@ def episode_seed(seed: int, world: int, episode: int) -> int:
 
 
 def checked_count(num_envs: int) -> int:
-    """`num_envs`, refused with a `WorldError` unless there is at least one world."""
+    """`num_envs`, refused unless it is a whole number of at least one world."""
+    num_envs = whole_number(num_envs, "num_envs")
     if num_envs < 1:
         raise WorldError(f"num_envs must be at least 1, not {num_envs}")
     return num_envs
 
 
-def _checked_seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
+    """`seed`, refused unless it is a whole number from 0 on."""
+    seed = whole_number(seed, "seed")
     if seed < 0:
         raise WorldError(f"a seed is a whole number from 0 on, not {seed}")
-    return int(seed)
+    return seed
 
 
 def finished(info: Info) -> list[Episode]:
@@ -145,7 +149,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         self.observation_space = batch_space(single_observation_space, num_envs)
         self.action_space = batch_space(single_action_space, num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self._seed = _checked_seed(seed)
+        self._seed = checked_seed(seed)
         self._episode = np.full(num_envs, -1, np.int64)  # index of the episode in progress
         self._episode_seed = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs, np.float64)
@@ -220,14 +224,14 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             if mask.shape != (self.num_envs,):
                 raise ValueError(f"reset_mask must have shape {(self.num_envs,)}, not {mask.shape}")
         if isinstance(seed, int | np.integer):
-            self._seed = _checked_seed(seed)
+            self._seed = checked_seed(seed)
             self._episode[mask] = -1
         self._episode[mask] += 1
         if not isinstance(seed, int | np.integer | None):
             seed = np.asarray(seed, np.int64)
             if seed.shape != (int(mask.sum()),):
                 raise ValueError(f"seed must have shape {(int(mask.sum()),)}, not {seed.shape}")
-            self._episode_seed[mask] = [_checked_seed(one) for one in seed]
+            self._episode_seed[mask] = [checked_seed(one) for one in seed]
         else:
             self._episode_seed[mask] = self._next_seeds(mask)
         return self._begin(mask, mask)

@@ -21,7 +21,8 @@ import tempfile  # noqa: E402
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="playfield-tests-")
     os.environ["PLAYFIELD_CACHE"] = _cache.name
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = _cache.name
+#: Hypothesis parses every module for constants, in both processes: what it has found serves the next run.
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.abspath(f"{__file__}/../../.pytest_cache/hypothesis")
 
 import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any
 
 import gymnasium
@@ -120,9 +121,6 @@ class AlphaZeroLearner(SearchAgent):
         device: str,
     ) -> None:
         super().__init__(config, observation_space, action_space, seed, device)
-        self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
-        )
         self._gate: GatedPlay | None = None
         if config.gate_games:
             players = [SearchAgent(config, observation_space, action_space, seed, device) for _ in range(2)]
@@ -140,6 +138,12 @@ class AlphaZeroLearner(SearchAgent):
         self._ledger: State | None = None  # of the actors that played before this session
         self.feed: ShardFeed | None = None
         self.version = 0
+
+    @cached_property
+    def gradient_step(self) -> GradientStep:
+        """Optimiser step of `loss`, from when learning begins."""
+        config = self.config
+        return GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Play and learn in turn until the budget is spent; yields after each update. A ply is an env step.

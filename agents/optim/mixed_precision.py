@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import torch
@@ -87,7 +88,6 @@ class WeightStep(Generic[Network]):
 
     Attributes:
         half: the network, its weights and their copy.
-        optimizer: of the weights as one vector.
 
     >>> master = nn.Sequential(nn.Linear(8, 4))
     >>> step = WeightStep(master, 0.5, half=True, unit_weights=False)
@@ -110,12 +110,16 @@ class WeightStep(Generic[Network]):
         self._unit_weights = UnitWeights([network] if unit_weights else [])
         self._unit_weights()
         self.half = HalfCopy(network, half=half, beside=beside)
-        vector = nn.Parameter(self.half.weights)
-        rate = torch.tensor(learning_rate, device=vector.device)
-        self.optimizer = torch.optim.Adam([vector], rate, fused=True, capturable=vector.is_cuda)
-        vector.grad = torch.zeros_like(vector)
-        parts = torch.split(vector.grad, [p.numel() for p in self.half.parameters])
+        self._vector, self._learning_rate = nn.Parameter(self.half.weights), learning_rate
+        self._vector.grad = torch.zeros_like(self._vector)
+        parts = torch.split(self._vector.grad, [p.numel() for p in self.half.parameters])
         self._gradients = [part.view(p.shape) for part, p in zip(parts, self.half.parameters, strict=True)]
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Adam:
+        """Adam of the weights as one vector; see `ActorCriticLearner._optimizer`."""
+        rate = torch.tensor(self._learning_rate, device=self._vector.device)
+        return torch.optim.Adam([self._vector], rate, fused=True, capturable=self._vector.is_cuda)
 
     def __call__(self, loss: Tensor) -> None:
         """Take a step down the gradient of a loss ()."""

@@ -39,7 +39,7 @@ def begin(world: AtariWorld, seed: int | None = None) -> Array:
 
 @lru_cache(maxsize=4)
 def real_contexts(game: str, length: int) -> RealContexts:
-    """Play the bank of one game.
+    """Contexts of one game, played on its emulator.
 
     Args:
         game: with a palette.

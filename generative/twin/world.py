@@ -90,7 +90,7 @@ class Fan(NamedTuple):
 
 
 class TwinWorld(gymnasium.Env[Array, np.int64]):
-    """An emulator and its dream.
+    """Twin environment: an Atari emulator and a world model's dream of it, stepped by the same actions.
 
     Attributes:
         meter: of their divergence.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from scenes.schema import SceneError
@@ -18,11 +19,13 @@ def change_lines(changes: Changes | None) -> list[str]:
     """Changes of a scene as ``--set`` takes them.
 
     Raises:
-        SceneError: naming the key of a value that TOML does not have.
+        SceneError: if they are no mapping, or naming the key of a value that TOML does not have.
 
     >>> change_lines({"agent.network": "small", "world.num_envs": 4})
     ['agent.network="small"', 'world.num_envs=4']
     """
+    if not isinstance(changes, Mapping | None):
+        raise SceneError(f"changes map keys to values, as {{'agent.gamma': 0.9}} does; not {changes!r}")
     return [f"{key}={toml_value(value, key)}" for key, value in (changes or {}).items()]
 
 
@@ -54,6 +57,8 @@ def toml_value(value: Any, key: str) -> str:
         return "[" + ", ".join(toml_value(item, key) for item in value) + "]"
     if isinstance(value, Path):
         value = str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
     try:
         return tomli_w.dumps({"value": value}).partition("=")[2].strip()
     except TypeError:

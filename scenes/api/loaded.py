@@ -30,6 +30,7 @@ class LoadedAgent:
         policy: the `sim.protocols.Policy`.
         card: of its checkpoint; None if it is untrained.
         greedy: whether it takes the best action or samples one, as the scene says.
+        shape: of one world's observation.
         memory: what a recurrent `policy` remembers of each world's episode; set it to None after ``reset()``.
 
     >>> import playfield
@@ -43,6 +44,7 @@ class LoadedAgent:
     policy: Policy
     card: Card | None
     greedy: bool
+    shape: tuple[int, ...] | None = None
     memory: Any = None
 
     def act(self, obs: Array, info: Mapping[str, Any], *, greedy: bool | None = None) -> Decision:
@@ -55,7 +57,14 @@ class LoadedAgent:
 
         Returns:
             ``actions`` (N, …) for ``worlds.step``; probabilities, values or visits where it has them.
+
+        Raises:
+            InputError: for observations of another shape, such as of one world without a batch's axis.
         """
+        if self.shape is not None and (len(found := np.shape(obs)) < 1 or found[1:] != self.shape):
+            wanted = ", ".join(["N", *map(str, self.shape)])
+            hint = "; of one world give obs[None]" if found == self.shape else ""
+            raise InputError(f"this agent observes ({wanted}), not {found}{hint}")
         greedy = self.greedy if greedy is None else greedy
         if (ended := info.get("_episode")) is not None:
             self.memory = reset_memory(self.memory, ended)

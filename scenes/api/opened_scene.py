@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenes.api.arguments import Changes, Source, change_lines, newest
 from scenes.schema import Scene, SceneError, load_scene
+from sim.fields import whole_number
 
 if TYPE_CHECKING:
     import gymnasium
@@ -58,10 +59,10 @@ class OpenedScene:
         Raises:
             SceneError: naming file, key and the nearest valid name.
         """
-        self._name, self._seed = str(name), seed
+        self._name, self._seed = str(name), None if seed is None else whole_number(seed, "seed")
         self._changes = change_lines(changes)
         self.device = device
-        self.scene: Scene = load_scene(self._name, self._changes, seed, extra_worlds)
+        self.scene: Scene = load_scene(self._name, self._changes, self._seed, extra_worlds)
 
     def __repr__(self) -> str:
         return f"<scene {self.scene.asked()}>"
@@ -85,11 +86,13 @@ class OpenedScene:
         ((3, 4), (3,))
         """
         from scenes.data.agent_env import agent_env
+        from sim.vector import checked_count, checked_seed
 
         config = agent_env(self.scene, self.device)
         assert self.scene.world is not None
         count = self.scene.world.num_envs if num_envs is None else num_envs
-        return config.make_batch(count, self.scene.seed if seed is None else seed)
+        start = self.scene.seed if seed is None else seed
+        return config.make_batch(checked_count(count), checked_seed(start))
 
     def world(self, *, seed: int | None = None) -> gymnasium.Env[Any, Any]:
         """One of the scene's worlds, with ``render()``: a `gymnasium.Env`.
@@ -100,8 +103,10 @@ class OpenedScene:
         (4,)
         """
         from scenes.data.agent_env import agent_env
+        from sim.vector import checked_seed
 
-        return agent_env(self.scene, self.device).make(self.scene.seed if seed is None else seed)
+        start = self.scene.seed if seed is None else seed
+        return agent_env(self.scene, self.device).make(checked_seed(start))
 
     def agent(self, *, checkpoint: Source | None = None) -> LoadedAgent:
         """The scene's agent with its weights.
@@ -121,11 +126,12 @@ class OpenedScene:
         config, agent = agent_env(self.scene, self.device), scene_agent(self.scene)
         place = chosen_device(self.device, agent)
         worlds = config.make_batch(1, self.scene.seed)
+        shape = worlds.single_observation_space.shape
         try:
             policy, card = build_policy(self.scene, worlds, config, place, newest(checkpoint))
         finally:
             worlds.close()
-        return LoadedAgent(policy, card, agent.greedy)
+        return LoadedAgent(policy, card, agent.greedy, shape)
 
     def perception(self, number: int = 0, *, checkpoint: Source | None = None) -> LoadedPerception:
         """One of the scene's perceptions with its weights.
@@ -226,8 +232,8 @@ class OpenedScene:
         return evaluate(
             self.scene,
             device=self.device,
-            episodes=episodes,
-            seeds=seeds,
+            episodes=None if episodes is None else whole_number(episodes, "episodes"),
+            seeds=whole_number(seeds, "seeds"),
             checkpoint=None if checkpoint is None else Path(checkpoint),
             say=logger.info,
             opponents=opponents,
@@ -380,7 +386,7 @@ class OpenedScene:
             self._changes,
             self._seed,
             run=None if run is None else Path(run),
-            steps=steps,
+            steps=None if steps is None else whole_number(steps, "steps"),
             resume=resume,
             extra_worlds=self.scene.extra_worlds,
         )

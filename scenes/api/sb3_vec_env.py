@@ -8,6 +8,7 @@ from copy import deepcopy
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from agents.sb3.worlds import ObservationPreprocessing, WorldsVecEnv
+from sim.errors import RequestError
 from sim.records import Array
 from sim.vector import Worlds
 
@@ -45,4 +46,6 @@ class EpisodeVecEnv(WorldsVecEnv):
 
 def to_sb3(worlds: Worlds, *, clip_reward: bool = False) -> EpisodeVecEnv:
     """`worlds` as a `VecEnv`; `playfield.to_sb3` says more."""
+    if not isinstance(worlds, Worlds):
+        raise RequestError(f"to_sb3 takes a batch of worlds, as make_worlds gives it, not {worlds!r}")
     return EpisodeVecEnv(worlds, clip_reward)

@@ -18,7 +18,6 @@ from sim.records import Array
 
 NETWORK = "se32"  # 4 residual blocks of 32 channels with squeeze and excitation
 SIMULATIONS = 64  # a move
-GAMES = 64  # searched as one batch
 IN_FLIGHT = 16  # simulations in flight of a single game
 PLANES = 20  # of OpenSpiel's chess, which shows one position
 C_PUCT = 1.25

@@ -116,7 +116,7 @@ def measure_parts(setting: Setting, *, learn: bool = True) -> Parts:
     learner.gradient_step.prepare = step_itself.prepare
     learner.gradient_step.set_learning_rate = step_itself.set_learning_rate
     if not learn:
-        learner.run_epochs = lambda rollout: torch.zeros(len(FIGURES) + 1)
+        learner.run_epochs = lambda *given: torch.zeros(len(FIGURES) + 1)
     totals = []
     for progress in learner.learn(worlds, Budget(updates=1 + UPDATES)):
         if progress.updates == 1:

@@ -8,15 +8,19 @@ from scenes.schema import SceneError
 from sim.machine import processors
 from sim.protocols import AgentConfig
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 def chosen_device(device: str, agent: AgentConfig | None = None) -> str:
     """Resolve ``auto`` to ``cuda`` where there is one, else ``cpu``; sets torch's threads, see `use_threads`.
 
     Raises:
-        SceneError: if a GPU is asked for and there is none.
+        SceneError: for any but ``auto``, ``cpu`` and ``cuda``, or if a GPU is asked for and there is none.
     """
     import torch
 
+    if device not in DEVICES:
+        raise SceneError(f"there is no device {device!r}: it is one of {', '.join(DEVICES)}")
     use_threads(agent)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

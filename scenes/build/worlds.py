@@ -9,7 +9,7 @@ import gymnasium
 
 from generative import catalog as generative
 from sim import catalog as sim
-from sim.vector import Worlds
+from sim.vector import Worlds, checked_count, checked_seed
 
 
 def world_catalog(extra_worlds: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -24,9 +24,11 @@ def world_names(extra_worlds: Mapping[str, str] | None = None) -> list[str]:
 
 def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> Worlds:
     """`sim.catalog.make_worlds` of the merged catalogues; `playfield.make_worlds` says more."""
-    return sim.world_config(name, fields, worlds=world_catalog()).make_batch(num_envs, seed)
+    return sim.world_config(name, fields, worlds=world_catalog()).make_batch(
+        checked_count(num_envs), checked_seed(seed)
+    )
 
 
 def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, Any]:
     """`sim.catalog.make_world` of the merged catalogues; `playfield.make_world` says more."""
-    return sim.world_config(name, fields, worlds=world_catalog()).make(seed)
+    return sim.world_config(name, fields, worlds=world_catalog()).make(checked_seed(seed))

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-FRAMES_WITHOUT_DISPLAY = 600
-RETURNS_TOLD = 20  # the last ones, of a recording
-
 
 def train(
     name: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.table import Table
@@ -29,6 +29,13 @@ from sim.records import Episode
 from sim.storage.runs import seed_runs
 
 TACTICIANS = ("alphazero", "imitation")  # agents that are also scored by tactics, in whole games of chess
+
+
+#: Scores of all entries in a world, by name; the text says against whom they play.
+Play: TypeAlias = Callable[[WorldConfig, str], Mapping[str, Scores]]
+
+#: Metrics by group, and tables of them.
+Breakdown: TypeAlias = tuple[dict[str, dict[str, float]], list[Table]]
 
 
 class ScoringFailed(WorkError):
@@ -73,54 +80,71 @@ def evaluate(
         robustness.check_perturbable(scene)
     if figure is not None:
         gait_figure.check_figure(scene, figure, overwrite=overwrite)
-    config, agent = agent_env(scene, device), scene_agent(scene)
-    worlds = config.make_batch(1, scene.seed)
-    place = chosen_device(device, agent)
-    built = {_entry_name(scene, runs, run): build_policy(scene, worlds, config, place, run) for run in runs}
-    random = Random().build(worlds.single_observation_space, worlds.single_action_space, seed=scene.seed)
-    worlds.close()
-    if scene.agent and scene.agent.use != "random" and None in [card for _, card in built.values()]:
-        say(f"{scene.name} has no checkpoint: this scores an untrained agent")
+    config, greedy = agent_env(scene, device), scene_agent(scene).greedy
+    policies, random = _policies(scene, config, device, runs, say)
     games = {"episodes": episodes, "seed": scene.seed, "seeds": seeds}
 
     def scored(world: WorldConfig, against: str = "") -> dict[str, Scores]:
         return {
-            name: evaluate_with_progress(policy, world, against or name, greedy=agent.greedy, **games)
-            for name, (policy, _) in built.items()
+            name: evaluate_with_progress(policy, world, against or name, greedy=greedy, **games)
+            for name, policy in policies.items()
         }
 
     found = pool_scores(list((parts := scored(config)).values()))
     # The random agent uses no percepts: no perception model is run for it.
     blind = scene_world(scene) if scene.perception else config
     baseline = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games).metrics()
-    metrics, intervals = found.metrics(), found.intervals()
-    tables: list[Table | str] = [_scores_table(scene, found, baseline, intervals, len(parts))]
-    if perturb:
-        perturbed = robustness.perturbed_scores(scene, device, found, scored)
-        breakdown = {name: scores.metrics() for name, scores in perturbed.items()}
-        tables.append(robustness.robustness_table(perturbed))
-    elif len(breakdown := _breakdown(config, parts, metrics, scored)) > 1:
-        tables.append(_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed"))
-    answer = {
-        "metrics": metrics,
-        "baseline": baseline,
-        "breakdown": breakdown,
-        "n": len(found.episodes),
-        "seeds": [scene.seed + k * SEED_OFFSET for k in range(seeds)],
-        "ci95": {name: list(interval) for name, interval in intervals.items()},
-        "protocol": found.protocol,
-    }
-    tables += _add_chess_scores(scene, config, [policy for policy, _ in built.values()], answer)
-    if figure is not None:
-        gait_figure.write_gait_figure(found.episodes[0], scene.title, figure)
-        answer["files"] = [str(figure)]
-        tables.append(f"foot contacts of the first episode: {figure}")
-    return Report(answer, tables)
+    intervals = found.intervals()
+    breakdown, broken_down = (
+        _by_perturbation(scene, device, found, scored) if perturb else _by_group(config, parts, found, scored)
+    )
+    answer = _answer(scene, seeds, found, intervals) | {"baseline": baseline, "breakdown": breakdown}
+    tables = [_scores_table(scene, found, baseline, intervals, len(parts)), *broken_down]
+    tables += _add_chess_scores(scene, config, list(policies.values()), answer)
+    return Report(answer, [*tables, *_add_figure(scene, found, figure, answer)])
+
+
+def _policies(
+    scene: Scene,
+    config: WorldConfig,
+    device: str,
+    runs: Sequence[Path | None],
+    say: Callable[[str], None],
+) -> tuple[dict[str, Policy], Policy]:
+    """Build the agents to score, by name, and the random one; an untrained agent is said to be one."""
+    worlds = config.make_batch(1, scene.seed)
+    place = chosen_device(device, scene_agent(scene))
+    built = {_entry_name(scene, runs, run): build_policy(scene, worlds, config, place, run) for run in runs}
+    random = Random().build(worlds.single_observation_space, worlds.single_action_space, seed=scene.seed)
+    worlds.close()
+    if scene.agent and scene.agent.use != "random" and None in [card for _, card in built.values()]:
+        say(f"{scene.name} has no checkpoint: this scores an untrained agent")
+    return {name: policy for name, (policy, _) in built.items()}, random
 
 
 def _entry_name(scene: Scene, runs: Sequence[Path | None], run: Path | None) -> str:
     """Name of one of several runs; of a single one the scene's."""
     return scene.name if run is None or len(runs) == 1 else run.name
+
+
+def _answer(scene: Scene, seeds: int, found: Scores, intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    """What ``--json`` tells of the scores alone."""
+    return {
+        "metrics": found.metrics(),
+        "n": len(found.episodes),
+        "seeds": [scene.seed + k * SEED_OFFSET for k in range(seeds)],
+        "ci95": {name: list(interval) for name, interval in intervals.items()},
+        "protocol": found.protocol,
+    }
+
+
+def _add_figure(scene: Scene, found: Scores, figure: Path | None, answer: dict[str, Any]) -> list[str]:
+    """Draw a walker's foot contacts where that is asked for, and add the file to an answer."""
+    if figure is None:
+        return []
+    gait_figure.write_gait_figure(found.episodes[0], scene.title, figure)
+    answer["files"] = [str(figure)]
+    return [f"foot contacts of the first episode: {figure}"]
 
 
 def _add_chess_scores(
@@ -164,26 +188,34 @@ def _requested_runs(checkpoint: Path | None, episodes: int, seeds: int) -> Seque
     return runs
 
 
-def _breakdown(
-    config: WorldConfig,
-    parts: Mapping[str, Scores],
-    metrics: dict[str, float],
-    scored: Callable[[WorldConfig, str], Mapping[str, Scores]],
-) -> dict[str, dict[str, float]]:
+def _by_perturbation(scene: Scene, device: str, found: Scores, scored: Play) -> Breakdown:
+    """Metrics by perturbation of a walker, and their table."""
+    perturbed = robustness.perturbed_scores(scene, device, found, scored)
+    metrics = {name: scores.metrics() for name, scores in perturbed.items()}
+    return metrics, [robustness.robustness_table(perturbed)]
+
+
+def _by_group(config: WorldConfig, parts: Mapping[str, Scores], found: Scores, scored: Play) -> Breakdown:
     """Metrics by seed of training, where there are several, and by opponent, where the world has some.
 
     Args:
         config: of the world.
         parts: scores by run.
-        metrics: of all of them, which are those against the world's own opponent.
+        found: all of them, which are those against the world's own opponent.
         scored: plays another world, such as one with another opponent.
+
+    Returns:
+        The metrics, and their table if there are several groups.
     """
+    metrics = found.metrics()
     breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
     if hasattr(config, "rivals"):
         for name, rival in config.rivals().items():
             others = {} if rival == config else scored(rival, f"against {name}")
             breakdown[name] = pool_scores(list(others.values())).metrics() if others else metrics
-    return breakdown or {config.name: metrics}
+    if len(breakdown) < 2:
+        return breakdown or {config.name: metrics}, []
+    return breakdown, [_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed")]
 
 
 def evaluate_with_progress(

@@ -60,7 +60,7 @@ class MatchFailed(WorkError):
 
 @dataclass(frozen=True)
 class MatchRequest:
-    """What the command line asks for.
+    """Request for matches: opponents, number of games, files.
 
     Attributes:
         opponents: names, or lists of names with commas.

@@ -22,7 +22,7 @@ SHOVE = 1.0  # weights
 
 @dataclass(frozen=True)
 class Grip:
-    """A hold on one body of a robot.
+    """Point of a robot's body that a spring pulls towards the pointer.
 
     Attributes:
         body: its number.

@@ -8,15 +8,13 @@ games.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from supervised.captions.grammar import CaptionError, Clause, Facts, Grammar, Number, State, Value, Words
 
 #: Start and end of a part of a sentence.
 Span: TypeAlias = tuple[int, int]
-
-_Read = Callable[[Facts], Value | None]
 
 LEFT_TO_RIGHT: Mapping[Value, Sequence[str]] = {
     "left": ("on the left", "to the left"),

@@ -49,7 +49,6 @@ COUNTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 SQUARES = tuple(f"{file}{rank}" for rank in range(8, 0, -1) for file in "abcdefgh")
 MOST_POINTS = 103  # nine queens, two rooks, bishops and knights
-MOST_PIECES = 16
 
 
 class CommentaryError(ValueError):

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 class KeysValues(NamedTuple):
-    """What attention looks at: keys and values, (B, H, S, D) each."""
+    """Keys and values of attention, (B, H, S, D) each."""
 
     keys: Tensor
     values: Tensor

@@ -6,7 +6,6 @@ centres and have height 1 (HTK's convention), the window is Hann's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -70,8 +69,3 @@ def onset_strength(mels: Array) -> Array:
     """Rise of the spectrum from each frame to the next, (F - 1,): the half-wave rectified spectral flux."""
     found: Array = np.maximum(0, np.diff(mels, axis=0)).mean(1)
     return found
-
-
-def log_mels(sounds: Sequence[Array]) -> list[Array]:
-    """The spectrogram of each sound."""
-    return [log_mel(sound) for sound in sounds]

@@ -20,7 +20,7 @@ AROUND = 13  # points of the landscape a side
 
 
 class Net(Protocol):
-    """What is drawn of a network."""
+    """Interface of the network drawn: weights, activations, loss."""
 
     weights: list[Array]
 
@@ -31,7 +31,7 @@ class Net(Protocol):
         """Mean loss."""
 
     def parameters(self) -> list[Array]:
-        """What is learned."""
+        """The trainable parameters."""
 
 
 def draw_example(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Box, Discrete
 from rollouts import collected
 
@@ -80,6 +81,17 @@ def test_every_agent_of_the_catalogue_is_in_the_table():
 def test_agents_keep_every_promise_of_a_policy(name, world):
     worlds = make_worlds(world, 3)
     check_policy(built(name, worlds), worlds, steps=6 if name in ("alphazero", "imitation") else 20)
+
+
+@pytest.mark.parametrize("name", [name for name in PLAYS if not name.startswith("sb3/")])
+def test_acting_makes_no_optimiser(name, monkeypatch):
+    """PyTorch imports its compiler with the first optimiser: a second before the first picture."""
+    monkeypatch.setattr(torch.optim.Optimizer, "__init__", lambda *args: pytest.fail("an optimiser is made"))
+    worlds = make_worlds(min(PLAYS[name]), 1)
+    agent = built(name, worlds)
+    if isinstance(agent, Learner):
+        agent.load_weights(agent.weights())
+    agent.act(*worlds.reset())
 
 
 @pytest.mark.parametrize(("name", "world"), REFUSALS)

@@ -123,7 +123,7 @@ def test_the_closed_form_is_the_gradient_of_the_loss(network):
     rollout = collected(agent, worlds)
     batch = RolloutSamples.from_rollout(rollout, rollout.advantage(0.9, 0.9))
     batch.log_prob += 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
-    buffer = agent._optimizer.whole.grad
+    buffer = agent.gradient_step.optimizer.whole.grad
     loss, wanted = agent.loss(batch)
     loss.backward()
     gradient = buffer.clone()

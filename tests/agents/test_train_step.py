@@ -128,6 +128,7 @@ def test_nothing_in_an_update_waits_for_the_device(name):
     else:
         rollout = collected(agent, worlds)
         update = lambda: agent.run_epochs(rollout)  # noqa: E731
+        agent.gradient_step.prepare()
         if name == "pqn":  # on the CPU its optimiser reads its own counter, which on CUDA it does not
             agent.gradient_step.optimizer.step = lambda: None
     agent.tensor = None  # it waits for small arrays

@@ -15,7 +15,7 @@ import pytest
 from command_line import answer, refusal
 from light_worlds import Pressed
 
-from scenes.cli import doctor, verbs
+from scenes.cli import doctor, watching
 from scenes.cli.main import main
 from scenes.cli.outcome import without_nonfinite
 from scenes.schema import load_scene
@@ -102,9 +102,10 @@ def random_scene():
 
 
 def test_with_no_display_watch_records_by_itself_and_says_so(capsys, few):
-    few(verbs, FRAMES_WITHOUT_DISPLAY=20)
+    few(watching, FRAMES_WITHOUT_DISPLAY=20)
     assert main(["watch", random_scene(), "--json"]) == 0
     captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["frames"] == 20
     assert Path(json.loads(captured.out.splitlines()[-1])["file"]).samefile("own.mp4")
     assert "no display" in captured.err and "own.mp4" in captured.err
     first = Path("own.mp4").read_bytes()

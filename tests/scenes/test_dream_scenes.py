@@ -15,6 +15,7 @@ from scenes.data.agent_env import agent_env
 from scenes.schema import SceneError, load_scene
 from scenes.watching.scene_show import SceneShow
 from sim.storage.checkpoints import make_card, save_checkpoint
+from sim.viewer.app.commands import Commands
 from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.keymap import Command, help_lines
@@ -154,7 +155,7 @@ def test_a_person_plays_the_twin_with_the_games_keys_and_its_own(file):
         helped = help_lines(viewer.keys, viewer.facts.abilities, playing=True, asks=viewer.session.asks)
         keys = {(line.does.split()[0], line.keys) for line in helped}
         assert {("Synchronise", "Y"), ("Branch:", "B"), ("Denoising", "K"), ("Frames", "L")} <= keys
-        viewer.do(Command.BACK)
+        Commands(viewer).do(Command.BACK)
         assert viewer.view.number == 1 and viewer.session.asks == ()
         viewer.draw()
         picture = pygame.surfarray.array3d(viewer.draw())

@@ -107,6 +107,7 @@ def test_changes_are_those_of_the_command_line():
         ("cartpole", {"agnet.gamma": 1}, "agnet"),
         ("cartpole", {"agent.gamma": None}, "agent.gamma: None is no value of a scene"),
         ("cartpole", {"world.num_envs": 0}, "num_envs must be in 1"),
+        ("cartpole", ["agent.gamma=1"], "changes map keys to values"),
         ("nowhere/mine.toml", {}, "there is no scene file"),
     ],
 )
@@ -120,6 +121,36 @@ def test_values_are_written_as_toml_on_one_line(value):
     line = toml_value(value, "key")
     read = tomllib.loads(f"value = {line}")["value"]
     assert "\n" not in line and read == value and type(read) is type(value)
+
+
+POLE = "gym/CartPole-v1"
+
+
+def test_numbers_may_be_numpys():
+    scene = playfield.open("cartpole", {"world.num_envs": np.int64(3)}, seed=np.int32(5)).scene
+    assert (scene.world.num_envs, scene.seed) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (lambda s: playfield.make_worlds(POLE, 1.5), "num_envs must be a whole number, not 1.5"),
+        (lambda s: playfield.make_worlds(POLE, -3), "num_envs must be at least 1, not -3"),
+        (lambda s: playfield.make_worlds(POLE, seed="a"), "seed must be a whole number, not 'a'"),
+        (lambda s: playfield.make_world(POLE, seed=None), "seed must be a whole number, not None"),
+        (lambda s: playfield.open("cartpole", seed=True), "seed must be a whole number, not True"),
+        (lambda s: playfield.open("cartpole", device="gpu").agent(), "there is no device 'gpu'"),
+        (lambda s: s.evaluate(episodes="3"), "episodes must be a whole number, not '3'"),
+        (lambda s: s.train(steps=1.5), "steps must be a whole number, not 1.5"),
+        (lambda s: s.agent().act(np.zeros(4), {}), "observes (N, 4), not (4,); of one world give obs[None]"),
+        (lambda s: s.agent().act(np.zeros((2, 3)), {}), "observes (N, 4), not (2, 3)"),
+        (lambda s: playfield.to_sb3(s.world()), "to_sb3 takes a batch of worlds"),
+        (lambda s: playfield.compare("runs"), "two runs or more"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_the_wrong_kind_is_named(cartpole, wish, words):
+    with pytest.raises(playfield.RequestError, match=re.escape(words)):
+        wish(cartpole)
 
 
 def test_what_a_scene_lacks_is_named(cartpole):

@@ -97,7 +97,7 @@ def test_loading_does_not_stop_the_drawing(drive, monkeypatch):
     driver = drive(
         named("first"), playlist=Playlist([PlaylistEntry("first", CountingShow), PlaylistEntry("slow", slow)])
     )
-    driver.viewer.prompt("about the first")
+    driver.viewer.say("about the first", 3600)
     driver.press(pygame.K_TAB)
     begun = time.monotonic()
     driver.viewer.advance()

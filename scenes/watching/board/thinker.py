@@ -1,4 +1,4 @@
-"""Thinking thread of the board: one player's search at a time, followed while it goes on, and cancelled."""
+"""Search thread of the board: one player's search at a time, shown as it goes on, and cancelled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATIENCE = 2.0  # seconds that closing waits for a step of a search
 
 
 class Thinker:
-    """Thread that draws thoughts from the newest search; an older one is cancelled between two thoughts.
+    """Thread that takes results of the newest search; an older search is cancelled between two results.
 
     Args:
         tell: called from the thread when there is news: a thought, or the end of a search.

@@ -38,7 +38,7 @@ NAGS = {"?!": chess.pgn.NAG_DUBIOUS_MOVE, "?": chess.pgn.NAG_MISTAKE, "??": ches
 
 @dataclass(frozen=True)
 class Opinion:
-    """What is said of one position that is not over.
+    """Evaluation of one position that is not over, by network and search.
 
     Attributes:
         policy: the network's probability of each legal action.
@@ -56,7 +56,7 @@ class Opinion:
 
 
 class Analyst:
-    """A scene's chess agent, which gives opinions of positions.
+    """A scene's chess agent as an evaluator of positions.
 
     Args:
         policy: the agent.
@@ -130,7 +130,7 @@ def build_analyst(scene: Scene, *, device: str, checkpoint: Path | None) -> Anal
 
 
 class AnalysedGame:
-    """A recorded game with the opinions of its positions, which come in as they are found."""
+    """A recorded game with the evaluations of its positions, which come in as they are found."""
 
     def __init__(self, record: RecordedGame) -> None:
         self.record = record

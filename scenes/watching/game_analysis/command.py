@@ -53,7 +53,7 @@ class GameRequest:
 
 
 def analyse(scene: Scene, request: GameRequest, *, device: str, say: Callable[[str], None]) -> Report:
-    """Show a game with the opinions of the scene's agent.
+    """Show a game with the evaluations of the scene's agent.
 
     Returns:
         The answer of ``watch --json``, with one of `moves` for each move that was analysed; its table.

@@ -1,4 +1,4 @@
-"""Show of an analysed chess game: the board at one of its positions, with the opinions of every move.
+"""Show of an analysed chess game: the board at one of its positions, with evaluations of every move.
 
 In a window a thread of its own analyses, and each opinion is shown as it comes. In a recording the game has
 been analysed before, and a step of the show is the next position.

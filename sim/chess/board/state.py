@@ -1,4 +1,4 @@
-"""A search's opinion of a position, for drawing: evaluation for White, arrows, principal variation."""
+"""Search results of a position, for drawing: evaluation for White, arrows, principal variation."""
 
 from __future__ import annotations
 

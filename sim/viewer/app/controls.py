@@ -5,6 +5,7 @@ from __future__ import annotations
 import pygame
 
 from sim.viewer.app.board_input import BoardInput
+from sim.viewer.app.commands import Commands
 from sim.viewer.app.divider_input import DividerInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
@@ -30,7 +31,8 @@ class Controls:
         self._viewer = viewer
         self._held: set[int] = set()  # keys that are down
         self._scrubbing = False
-        self._pointer = Pointer(viewer)
+        self._commands = Commands(viewer)
+        self._pointer = Pointer(viewer, self._commands)
         self._entry = TextEntry(viewer)
         self._hand = GalleryInput(viewer, self._entry)
         self._board = BoardInput(viewer)
@@ -58,10 +60,10 @@ class Controls:
             self._press(event.key, int(getattr(event, "mod", 0)))
         elif event.type == pygame.KEYUP:
             self._held.discard(event.key)
-            self._viewer.hold(self._held)
+            self._viewer.person.hold(self._held)
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._held.clear()
-            self._viewer.hold(self._held)
+            self._viewer.person.hold(self._held)
             self._pointer.lose()
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
             self._click(_scaled(event.pos, mouse_scale), control=bool(pygame.key.get_mods() & _CONTROL))
@@ -104,7 +106,7 @@ class Controls:
             else:
                 self._viewer.tell(Gesture("key", name=name, on=shift))
         elif choices.person and not choices.paused and not folds and self._viewer.keys.owns(key):
-            self._viewer.hold(self._held, tapped=not repeated)
+            self._viewer.person.hold(self._held, tapped=not repeated)
         elif found is not None and (not repeated or found[0] in REPEATING):
             self._do(*found)
 
@@ -119,12 +121,12 @@ class Controls:
         elif wanted is Command.TYPE_VALUE:
             self._entry.begin_value()
         else:
-            self._viewer.do(wanted, number)
+            self._commands.do(wanted, number)
 
     def _click(self, at: tuple[int, int], *, control: bool) -> None:
         viewer = self._viewer
         if viewer.choices.help:
-            viewer.do(Command.HELP)
+            self._commands.do(Command.HELP)
             return
         if self._search.active:
             self._search.click(at)
@@ -155,7 +157,7 @@ class Controls:
             self._targets.press(at)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
-                viewer.do(Command.PANEL, number)
+                self._commands.do(Command.PANEL, number)
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
             viewer.transport.scrub(at[0])

@@ -17,16 +17,13 @@ class ShowsPercepts(Protocol):
     """What shows percepts: a `sim.viewer.app.viewer.Viewer`."""
 
     choices: Choices
-
-    @property
-    def session(self) -> Session:
-        """The show on display."""
+    session: Session
 
     def offers(self, overlay: Overlay) -> bool:
         """Whether the show has this overlay; if not, it is said."""
 
-    def prompt(self, message: str, *, lasting: bool = True) -> None:
-        """Show a line until the next one, or for a while."""
+    def say(self, message: str, seconds: float = ...) -> None:
+        """Show a line for a while."""
 
 
 class PerceptCommands:
@@ -41,7 +38,7 @@ class PerceptCommands:
         if "board" in viewer.session.facts.abilities:
             viewer.choices = replace(viewer.choices, analysis=not viewer.choices.analysis)
             if "percepts" not in viewer.session.facts.abilities:
-                viewer.prompt("", lasting=False)
+                viewer.say("")
                 return
         if viewer.offers("percepts"):
             viewer.choices = replace(viewer.choices, percepts=not viewer.choices.percepts)
@@ -66,4 +63,4 @@ class PerceptCommands:
         copied = (
             files.copy_text(viewer.session.facts.title, ".fen", fens[0]) if fens else "no board is read yet"
         )
-        viewer.prompt(copied, lasting=False)
+        viewer.say(copied)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pygame import Rect
 
+from sim.viewer.app.commands import Commands
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.keymap import Command
@@ -20,8 +21,10 @@ _DOUBLE_SECONDS = 0.4  # between the presses of a double-click
 class Pointer:
     """The mouse over one viewer's world: plays a show that is played by pointer, else orbits or clicks."""
 
-    def __init__(self, viewer: Viewer, clock: Callable[[], float] = time.monotonic) -> None:
-        self._viewer = viewer
+    def __init__(
+        self, viewer: Viewer, commands: Commands, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._viewer, self._commands = viewer, commands
         self._clock = clock
         self._pressed: tuple[int, int] | None = None
         self._pressed_at = -1.0  # seconds
@@ -36,7 +39,7 @@ class Pointer:
         self._pressed_at = -1.0 if again else self._clock()
         self._turning = self._pushing = False
         if self._viewer.choices.grid or not abilities & {"point", "orbit"}:
-            self._viewer.do(Command.GRID)
+            self._commands.do(Command.GRID)
             self._pressed = None
         elif "point" in abilities:
             self._point("press", at)
@@ -44,7 +47,7 @@ class Pointer:
             self._pushing = True
             self._push(at, begins=True)
         elif again and not control:
-            self._viewer.do(Command.CAMERA, 10)
+            self._commands.do(Command.CAMERA, 10)
 
     def move(self, at: tuple[int, int]) -> None:
         """The mouse moves; it may be anywhere."""

@@ -28,9 +28,13 @@ class SceneSearchMenu:
         return self._viewer.choices.search is not None
 
     def open(self) -> None:
-        """Open the list, where there are several scenes."""
+        """Open the list with the present scene chosen, where there are several."""
         if "scenes" in self._viewer.facts.abilities:
-            self._viewer.find_scene()
+            viewer, scenes = self._viewer, self._viewer.playlist.scenes
+            titles = [title for title, _ in scenes]
+            here = titles.index(viewer.facts.title) if viewer.facts.title in titles else 0
+            viewer.playlist.open_list()
+            self._show(SceneSearch(scenes, row=here, posters=viewer.playlist.posters))
 
     def press(self, event: pygame.Event) -> None:
         """Handle a key: letters search, arrows choose, Enter goes there, Esc closes."""
@@ -65,7 +69,7 @@ class SceneSearchMenu:
     def _go(self, search: SceneSearch) -> None:
         if search.found:
             self._show(None)
-            self._viewer.go_to_scene(search.found[search.row])
+            self._viewer.travel(self._viewer.playlist.to_scene_at(search.found[search.row]))
 
     def _show(self, search: SceneSearch | None) -> None:
         self._viewer.choices = replace(self._viewer.choices, search=search)

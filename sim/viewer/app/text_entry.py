@@ -124,7 +124,7 @@ class TextEntry:
     def _end(self, message: str) -> None:
         self._request = None
         self._show(None)
-        self._viewer.prompt(message, lasting=False)
+        self._viewer.say(message)
 
     def _show(self, box: TextBox | None) -> None:
         self._viewer.choices = replace(self._viewer.choices, box=box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,16 +19,14 @@ class HasTransport(Protocol):
     """What has a transport: a `sim.viewer.app.viewer.Viewer`."""
 
     choices: Choices
-
-    @property
-    def session(self) -> Session:
-        """The show on display."""
+    session: Session
+    clock: Callable[[], float]
 
     def layout(self) -> Layout:
         """The present layout."""
 
-    def prompt(self, message: str, *, lasting: bool = True) -> None:
-        """Show a line until the next one, or for a while."""
+    def say(self, message: str, seconds: float = ...) -> None:
+        """Show a line for a while."""
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show."""
@@ -139,11 +138,11 @@ class Transport:
         found = [event for event in session.history.events() if (event.number - here) * way > 0]
         if not found:
             later = "later" if way > 0 else "earlier"
-            self._viewer.prompt(f"no {later} reward or surprise is remembered", lasting=False)
+            self._viewer.say(f"no {later} reward or surprise is remembered")
             return
         event = found[0] if way > 0 else found[-1]
         self.visit(event.number)
-        self._viewer.prompt(event.words, lasting=False)
+        self._viewer.say(event.words)
 
     @property
     def loops(self) -> bool:
@@ -151,31 +150,32 @@ class Transport:
         loop = self._viewer.choices.loop
         return loop is not None and loop[0] < loop[1]
 
-    def mark(self, now: float) -> None:
+    def mark(self) -> None:
         """Begin a segment at the moment shown, end it there and play it again and again, or stop that."""
         viewer, number = self._viewer, self._viewer.session.number
         loop = viewer.choices.loop
         if "events" not in self._abilities or number < 0:
-            viewer.prompt("there is nothing to loop", lasting=False)
+            viewer.say("there is nothing to loop")
         elif loop is None:
             viewer.choices = replace(viewer.choices, loop=(number, number))
-            viewer.prompt("a loop begins here; B again where it ends", lasting=False)
+            viewer.say("a loop begins here; B again where it ends")
         elif self.loops or loop[0] == number:
             self.unloop()
-            viewer.prompt("no loop", lasting=False)
+            viewer.say("no loop")
         else:
             first, last = sorted((loop[0], number))
             self.visit(max(first, viewer.session.history.oldest))
             viewer.choices = replace(viewer.choices, loop=(first, last))
-            self._loop_began = now
-            viewer.prompt("B or Space ends the loop", lasting=False)
+            self._loop_began = viewer.clock()
+            viewer.say("B or Space ends the loop")
 
-    def play_loop(self, now: float) -> None:
-        """Go to the moment of the loop, if there is one, that is due at the time `now`."""
+    def play_loop(self) -> None:
+        """Go to the moment of the loop, if there is one, that is due now."""
         loop, session = self._viewer.choices.loop, self._viewer.session
         if loop is None or not self.loops:
             return
-        gone = (now - self._loop_began) * session.facts.steps_per_second * self._viewer.choices.speed
+        gone = self._viewer.clock() - self._loop_began
+        gone *= session.facts.steps_per_second * self._viewer.choices.speed
         session.go_to(loop[0] + int(gone) % (loop[1] + 1 - loop[0]))
 
     def unloop(self) -> None:

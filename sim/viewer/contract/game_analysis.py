@@ -1,4 +1,4 @@
-"""Analysis of a recorded board game as the window draws it: moves with opinions, and the present position.
+"""Analysis of a recorded board game as the window draws it: evaluated moves, and the present position.
 
 All scores are expected scores in [0, 1], wins and half of the draws; programs call them win probability.
 """

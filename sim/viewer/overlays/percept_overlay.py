@@ -20,7 +20,6 @@ from sim.viewer.overlays.kind_overlay import Corners, PerceptOverlay
 from sim.viewer.overlays.mask import draw_legend, draw_mask
 from sim.viewer.overlays.skeleton import draw_skeleton
 
-_GAP = 6
 _TOLD = 2  # frames from which on the age of percepts is told
 _LIKELY = 156, 27  # width of the list of the likeliest labels, height of a row
 

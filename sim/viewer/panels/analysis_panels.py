@@ -1,4 +1,4 @@
-"""Panels of an analysed game: opinions of the last move, graph of the expected score, moves, and summary."""
+"""Panels of an analysed game: evaluation of the last move, graph of the expected score, moves, summary."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
 def draw_opinions(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
-    """Draw what network and search say of the last move, one line each, and what the search plays next."""
+    """Draw the last move's probability by the network and evaluation by search, and the best next move."""
     analysis = analysis_of(view)
     if analysis is None:
         say(surface, ink, inside, "reading the game …")

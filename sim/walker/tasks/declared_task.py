@@ -27,7 +27,6 @@ KEYS = (
     "target_speed",
     "target_direction",
 )
-AIMED = ("speed", "direction")  # terms of a target that an agent must be told of, where episodes differ in it
 
 
 def declared_task(config: Walker) -> Task | None:

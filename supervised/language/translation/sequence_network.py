@@ -39,7 +39,7 @@ TINY = 1e-9  # added to probabilities under a logarithm
 
 @dataclass(frozen=True)
 class Memory:
-    """What the decoder looks at.
+    """Encoder outputs that the decoder attends to.
 
     Attributes:
         tokens: (B, S) subwords of message and draft.

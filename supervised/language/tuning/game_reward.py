@@ -1,4 +1,4 @@
-"""Reward of a continuation of a chess game, for the side that is to move at its start: a rule, no opinion.
+"""Reward of a continuation of a chess game, for the side to move at its start, by fixed rules.
 
 | what happens | reward |
 |---|---|

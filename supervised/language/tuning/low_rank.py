@@ -18,7 +18,7 @@ SEPARATOR = "/"  # in the place of the dots in a parameter's name, which a Param
 
 
 class AdaptedGpt(nn.Module):
-    """A frozen GPT with low-rank changes of its matrices.
+    """A frozen GPT with low-rank updates of its weight matrices (LoRA).
 
     Args:
         base: whose parameters are left as they are; no part of `state_dict` and `parameters`.
