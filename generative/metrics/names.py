@@ -56,6 +56,9 @@ METRIC_NAMES = {
     "top1": MetricName(
         "top-1 accuracy", MORE, "share of samples that an independent classifier reads as asked"
     ),
+    "objects": MetricName(
+        "samples with all objects", MORE, "share of Pong's that show one ball and two paddles, by colour"
+    ),
     "nmi": MetricName("normalised mutual information", MORE, "of clusters and classes; 1 is perfect"),
     "bits_per_dim": MetricName(
         "bits per dimension", LESS, "negative log likelihood of held-out examples, over their numbers"

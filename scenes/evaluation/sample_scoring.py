@@ -133,6 +133,21 @@ class SampleScorer:
         read = self.classifier.perceive(list(pictures))
         return float(np.mean([one.label == label for one, label in zip(read, asked, strict=True)]))
 
+    @property
+    def counted_classes(self) -> dict[str, Callable[[Array], Array]]:
+        """Classes whose objects are counted in pictures, with whether all of them are there, each once."""
+        if self._origin is None:
+            return {}
+        counted, names = self._origin.family.complete, self.examples.spec.label_names
+        return {name: complete for name, complete in counted.items() if name in names}
+
+    def real_objects(self, name: str) -> float:
+        """Share of a class's real examples, training and held-out, that show all of its objects once."""
+        complete, parts = self.counted_classes[name], (self.examples.train, self.examples.validation)
+        number = self.examples.spec.label_names.index(name)
+        shown = [complete(part.values_by_row[np.flatnonzero(part.labels == number)]) for part in parts]
+        return float(np.concatenate(shown).mean())
+
     @cached_property
     def _grader(self) -> Grader:
         train, held_out = self.examples.train.values, self.examples.validation.values

@@ -36,6 +36,7 @@ GRADED = 500  # samples of each
 PASSES = 12_000  # network evaluations for the samples of one model, at most: a minute on two cores
 A_LABEL = 20  # samples of each class
 SENTENCES = 100  # held-out captions used as prompts, one sample each
+COUNTED = 100  # samples of a class whose objects are counted
 LIKELY = 200  # held-out examples whose likelihood is computed
 GROUPED = 1_200  # held-out examples that are clustered
 REAL, GAUSSIAN = "real examples", "Gaussian"
@@ -49,6 +50,7 @@ FIGURES = {
     "memorising": 2,
     "truth": 2,
     "top1": 2,
+    "objects": 2,
     "nmi": 3,
     "bits_per_dim": 2,
     "steps": 0,
@@ -181,6 +183,8 @@ def score_sampler(
     with waiting(f"{name}: distances to held-out examples"):
         grade, at_random = scorer.grade(samples), scorer.grade_at_random(samples)
         as_learned = scorer.grade_as_learned(samples).metrics
+    with waiting(f"{name}: counting objects"):
+        grade = grade_beside_objects(grade, model, scorer, options, seed)
     if "top1" in metrics:
         grade = grade_beside_classifier(grade, scorer, metrics["top1"], each, seed)
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
@@ -212,6 +216,34 @@ def grade_beside_classifier(grade: Grade, scorer: SampleScorer, top1: float, eac
         copies=grade.copies | {"top1": real},
         baseline=grade.baseline | {"top1": gaussian},
         ci95=grade.ci95 | {"top1": interval},
+    )
+
+
+def grade_beside_objects(
+    grade: Grade, model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
+) -> Grade:
+    """Add to a grade the share of samples that show all objects of their class once; as it is without any.
+
+    The objects of `COUNTED` samples are counted, those of one class; real examples are the ceiling, because
+    in a point's first moments Pong has no ball.
+    """
+    shares, real = [], []
+    for name, complete in scorer.counted_classes.items():
+        asked = Condition(label=name) if len(scorer.examples.spec.label_names) > 1 else Condition()
+        try:
+            drawn = model.sample(COUNTED, asked, options, seed).values
+        except ValueError:  # of a sampler without classes
+            return grade
+        shares.append(float(complete(drawn).mean()))
+        real.append(scorer.real_objects(name))
+    if not shares:
+        return grade
+    share = float(np.mean(shares))
+    return replace(
+        grade,
+        metrics=grade.metrics | {"objects": share},
+        copies=grade.copies | {"objects": float(np.mean(real))},
+        ci95=grade.ci95 | {"objects": list(share_interval(share, COUNTED * len(shares)))},
     )
 
 
@@ -318,12 +350,24 @@ def metrics_table(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
         if "nmi" in row.metrics:
             beaten = f"k-means on pixels {row.baseline['nmi']:.3f}"
             parts.append(f"{row.name}: nmi {row.metrics['nmi']:.3f}; {beaten}")
+        if "objects" in row.metrics:
+            parts.append(objects_line(row))
         interval = f"frechet {low:.2f} … {high:.2f} (95 %)"
         parts.append(f"{row.name}: {interval}, {part:.2f} of the Gaussian's{beside}")
         if row.classes:
             correct = "top1" if "top1" in row.metrics else "truth"
             parts.append(f"{row.name}, kernel distance and {correct} by class: {_by_class(row.classes)}")
     return parts
+
+
+def objects_line(row: SamplerRow) -> str:
+    """The share of samples with all objects in words, with its interval and that of real examples."""
+    low, high = row.grade.ci95["objects"]
+    share, real = row.metrics["objects"], row.grade.copies["objects"]
+    return (
+        f"{row.name}: {share:.2f} of {COUNTED} samples show one ball and two paddles "
+        f"({low:.2f} … {high:.2f}), of real frames {real:.2f}"
+    )
 
 
 def _by_class(classes: Mapping[str, Figures]) -> str:

@@ -1,8 +1,9 @@
 """Posters of the list "Find a scene": a small picture of each scene, made once in a process of its own.
 
-A poster is the world near its start, an example of a task, or samples of a sampler. The process has a lower
-priority and begins when the list is first opened; each poster is a PNG file in the cache, named by the scene
-file's content. Nothing but the list waits for it: a scene without a poster has an empty frame.
+A poster is the world near its start, an example of a task, a text or a tune, or samples of a sampler. The
+process has a lower priority and begins when the list is first opened; each poster is a PNG file in the cache,
+named by the scene file's content. Nothing but the list waits for it: a scene without a poster has an empty
+frame.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SIZE = (128, 96)  # pixels at most
 ROOM = (512.0, 384.0)  # pixels of what is drawn for it and then shrunk
 STEPS = 40  # of a world, with random actions: some games begin with an empty screen
 SAMPLES = (3, 2)  # columns and rows of a sampler's poster
+DRAWING = 2  # counts the ways in which posters were drawn: those of another are made anew
 MOST_SECONDS = 20  # of processor time for one poster
 _LOOK_SECONDS = 0.5  # between two looks at the folder
 
@@ -81,7 +83,7 @@ class Posters:
 
 def poster_file(scene: Path) -> Path:
     """File in the cache of the poster of a scene's file; it is empty where the scene has none."""
-    said = f"{SIZE} {STEPS} {SAMPLES}".encode() + scene.read_bytes()
+    said = f"{SIZE} {STEPS} {SAMPLES} {DRAWING}".encode() + scene.read_bytes()
     return cache_folder() / "posters" / f"{scene.stem}-{hashlib.sha256(said).hexdigest()[:16]}.png"
 
 
@@ -134,8 +136,27 @@ def _world_picture(scene: Scene) -> Array:
 
 
 def _task_picture(scene: Scene) -> Array:
-    from scenes.watching.examples_show import ExamplesShow
+    """A test example with what the model says of it; for texts and tunes, whose data take long, no data.
 
+    Models that write show what they write, and those that hear dances the notes of one.
+    """
+    from scenes.data.task_data import build_task, task_config
+    from scenes.schema import data_path
+    from scenes.watching.examples_show import ExamplesShow
+    from scenes.watching.poster_figures import draw_piano_roll, draw_text_poster
+    from supervised.data.sources.tunes import first_dance
+    from supervised.figure import rasterized
+    from supervised.task import Writes
+
+    size, config = (round(ROOM[0]), round(ROOM[1])), task_config(scene)
+    if config.reads == "sound" and data_path(scene, config.data) is None:
+        tune = first_dance()
+        return rasterized(lambda figure: draw_piano_roll(figure, tune.notes, tune.metre, tune.pickup), size)
+    if config.reads == "text" and scene.perception[0].checkpoint:
+        model = build_task(scene, config, "cpu")[0]
+        if isinstance(model, Writes):
+            text = model.write(1, "", scene.seed)[0].text
+            return rasterized(lambda figure: draw_text_poster(figure, text), size)
     show = ExamplesShow(scene, device="cpu")
     show.touch(Gesture("resize", *ROOM))
     return show.start(scene.seed).pictures[0]

@@ -112,7 +112,15 @@ SAMPLING = [
     for name in shipped_scenes()
     if trains_sampler(load_scene(name)) and not trains_world_model(load_scene(name))
 ]
-LEAST = {"animals": 200, "boards": 60, "digits": 120, "frames": 72, "frames/pong": 60, "states/walker2d": 640}
+LEAST = {
+    "animals": 200,
+    "boards": 60,
+    "digits": 120,
+    "mnist-5k": 120,
+    "frames": 72,
+    "frames/pong": 60,
+    "states/walker2d": 640,
+}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +128,14 @@ def bare(tmp_path_factory):
     """A cache that begins empty, and that its tests fill for one another."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYFIELD_CACHE", str(tmp_path_factory.mktemp("bare")))
-        for name, number in {"GRADED": 6, "A_LABEL": 4, "SENTENCES": 3, "LIKELY": 3, "GROUPED": 24}.items():
+        for name, number in {
+            "GRADED": 6,
+            "A_LABEL": 4,
+            "SENTENCES": 3,
+            "LIKELY": 3,
+            "GROUPED": 24,
+            "COUNTED": 4,
+        }.items():
             patch.setattr(samplers, name, number)
         patch.setattr(perceptions, "GRADED", 4)
         patch.setattr(perceptions, "RESAMPLES", 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scenes.data.families.family import WorldFamily
+from sim.records import Array
 
 
 def world_of(data: str) -> str | None:
@@ -15,4 +16,11 @@ def world_of(data: str) -> str | None:
     return f"atari{slash}{game}" if family == "frames" else None
 
 
-FAMILY = WorldFamily(world_of, encoded=True)
+def complete_pong(frames: Array) -> Array:
+    """Whether small frames (n, 64, 64, 3) of Pong show one ball and two paddles, (n,) bool."""
+    from generative.metrics.pong_objects import shows_all_pong_objects  # imports scipy
+
+    return shows_all_pong_objects(frames)
+
+
+FAMILY = WorldFamily(world_of, encoded=True, complete={"pong": complete_pong})

@@ -5,8 +5,8 @@ The families themselves stand in `scenes.data.families.table`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sim.records import Array
@@ -41,6 +41,8 @@ class WorldFamily:
         enlarge: pictures (n, H, W, 3) → thumbnails (n, kH, kW, 3) uint8 with k whole; None where they are
             shown as they are.
         encoded: whether the shipped picture encoder knows the examples' classes and facts.
+        complete: variant → a function of pictures (n, H, W, 3): whether each shows all of the variant's
+            objects, each once, (n,) bool; empty where nobody counts them.
         verdict_names: what examples are called that can be so, and those that cannot.
         views: what held-out pictures of the family show, where its own players make them; "" where agents do.
     """
@@ -52,5 +54,6 @@ class WorldFamily:
     draw: Callable[[str, Array], Array] | None = None
     enlarge: Callable[[Array], Array] | None = None
     encoded: bool = False
+    complete: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
     verdict_names: tuple[str, str] = ("correct", "wrong")
     views: str = ""

@@ -83,6 +83,16 @@ def labelled(files: tuple[Path, ...]) -> list[Tune]:
     return [tune for text in kept for tune in read_tunes(text)]
 
 
+def first_dance() -> Tune:
+    """The first labelled tune of the collections; no other is read.
+
+    Raises:
+        MissingPackageError: without music21.
+    """
+    texts = (text for file in corpus_files() for rhythm, text in _texts([file]) if rhythm in DANCES)
+    return next(tune for text in texts for tune in read_tunes(text))
+
+
 def _texts(files: Sequence[Path]) -> list[tuple[str, str]]:
     return [pair for file in files for pair in split_tunes(file.read_text("utf-8", "replace"))]
 
