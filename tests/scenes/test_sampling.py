@@ -14,7 +14,6 @@ import pytest
 from command_line import answer, refusal
 from PIL import Image
 
-from generative.diffusion.schedule import SCHEDULERS
 from generative.gallery import writing
 from generative.gallery.writing import SOMETIMES
 from scenes.build.samplers import load_sampler
@@ -25,7 +24,7 @@ from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.evaluation.samplers import prompt_agreement
 from scenes.sampling import command
 from scenes.sampling.gallery_export import GalleryExport
-from scenes.schema import load_scene, shipped_scenes
+from scenes.schema import load_scene
 from sim.records import Condition, Percept, SampleOptions
 from sim.storage.checkpoints import load_checkpoint
 from supervised.data.columns import LabelColumn
@@ -411,68 +410,6 @@ def test_what_takes_one_step_takes_no_other_number_and_no_scheduler(diffusing, t
     assert not (tmp_path / "g").exists()
 
 
-class Painter:
-    """Paints all pixels alike: as bright as its first latent number, which is 100 for "b" and 0 for "a"."""
-
-    spec = Dataset(
-        values=np.zeros((2, 2, 2, 3), np.uint8),
-        labels=LabelColumn(np.arange(2), ("a", "b")),
-        episodes=np.arange(2),
-    ).spec()
-    config = SimpleNamespace()  # as a flow's, whose latent numbers are no key
-
-    def draw_latents(self, n, label, seed):
-        return np.array([[100.0 if label == "b" else 0.0, 0.0]], np.float32).repeat(n, 0)
-
-    def decode(self, latents):
-        return np.clip(latents[:, :1, None, None] * np.ones((2, 2, 3)), 0, 255).astype(np.uint8)
-
-
-def test_a_traversal_passes_through_the_class_that_is_asked_for():
-    data = Dataset(
-        values=np.zeros((4, 2, 2, 3), np.uint8),
-        labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
-        episodes=np.arange(4),
-    )
-    scorer = SampleScorer("paint", DataSplit(data, data, data.spec()), "cpu")
-    export = GalleryExport(Painter(), scorer, 0, Condition(label="b"))
-    (strip,) = export.strips()
-    assert np.abs(strip.pictures[0, 4].astype(int) - 100).max() <= 1, (
-        "the middle of a row is that of its class"
-    )
-    assert strip.rows[0].startswith("b: component 1, 100% of the variance, -2 to 2 standard deviations")
-    (clip,) = export.clips(4, SampleOptions())
-    assert np.abs(clip.frames.astype(int) - 100).max() <= 1
-    (strip,) = GalleryExport(Painter(), scorer, 0, Condition()).strips()
-    assert strip.pictures[0, 4].max() <= 1, "and, where none is asked for, through the middle of all"
-
-
-@pytest.mark.parametrize(
-    ("data", "readers", "words"),
-    [
-        ("boards", {}, "decoded truth"),
-        ("states/walker2d", {}, "decoded truth"),
-        ("frames/pong", {"reader": "any"}, "read by the captioner narrator"),
-        ("frames", {"reader": None}, "read by the encoder"),
-        ("paint", {"reader": None, "encoder": None}, "by nearest neighbours"),
-    ],
-)
-def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
-    shape = (64, 64, 3) if data == "boards" else (2, 2, 3)
-    examples = Dataset(
-        values=np.zeros((4, *shape), np.uint8),
-        labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
-        episodes=np.arange(4),
-    )
-    scorer = SampleScorer(data, DataSplit(examples, examples, examples.spec()), "cpu")
-    scorer.__dict__.update(readers)
-    scorer.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
-    (shown,) = GalleryExport(Painter(), scorer, 0, Condition()).samples(
-        np.zeros((1, *shape), np.uint8), [Verdict("x")]
-    )
-    assert (words, "x") in shown.facts(1)
-
-
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -537,35 +474,3 @@ def test_an_out_that_is_a_file_is_refused(scene, trained, tmp_path, capsys):
 
 def test_samplers_are_listed():
     assert "vae" in list_all("samplers")["samplers"]
-
-
-SAMPLING = [name for name in shipped_scenes() if load_scene(name).sampler]
-
-
-@pytest.mark.parametrize("name", SAMPLING)
-def test_shipped_samplers_draw_what_their_cards_tell_of(name):
-    from scenes.build.devices import chosen_device
-    from scenes.data.sampler_data import build_sampler
-    from sim.records import Condition, SampleOptions
-
-    scene = load_scene(name)
-    if not scene.sampler[0].checkpoint:
-        pytest.skip("ships untrained")
-    model, card = build_sampler(scene, 0, chosen_device("cpu"))
-    made = model.sample(2, Condition(), SampleOptions(steps=2), 0).values
-    assert made.shape == (2, *card["spec"]["shape"]) and made.std() > 0
-
-
-DIFFUSION = ("boards-diffusion", "cats", "digits-diffusion", "frames-diffusion", "frames-from-text")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", DIFFUSION)
-def test_every_scheduler_draws_what_a_shipped_diffusion_model_has_learned(name):
-    scene = load_scene(name)
-    model, _ = load_sampler(scene, 0, "cpu", scene.resolve(scene.sampler[0].checkpoint))
-    brightness = {
-        scheduler: model.sample(8, Condition(), SampleOptions(steps=20, scheduler=scheduler), 0).values.mean()
-        for scheduler in SCHEDULERS
-    }
-    assert np.ptp(list(brightness.values())) < 15, brightness
