@@ -149,8 +149,13 @@ class DreamedEpisodes:
         return real_contexts(self._config.game, self._model.config.context)
 
     @cached_property
+    def _blank(self) -> Array:
+        """The picture in grey without anything on the field, (210, 160) uint8."""
+        return grey(self._model.screen(np.zeros(self._model.frame_shape, np.uint8)))
+
+    @cached_property
     def _resize(self) -> AreaResize:
-        return AreaResize(self.picture(0).shape[:2], SCREEN)
+        return AreaResize(self._blank.shape, SCREEN)
 
     def start(self, row: int, seed: int, context: tuple[Array, Array] | None = None) -> None:
         """Start an episode of one row; with `UNSEEDED` its generators go on.
@@ -169,8 +174,8 @@ class DreamedEpisodes:
             context = bank.frames[choice], bank.actions[choice]
         self.rollouts.start(row, *context)
         self.points[row] = 0
-        shown = [self._seen(frame) for frame in self.rollouts.context[row][-STACK:]]
-        self.observed[row] = np.stack([shown[0]] * (STACK - len(shown)) + shown)
+        shown = self._seen(self.rollouts.context[row, -STACK:])
+        self.observed[row] = shown[np.maximum(np.arange(len(shown) - STACK, len(shown)), 0)]
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array]:
         """Step all rows: reward (N,) float64, terminated, truncated and broken (N,) bool."""
@@ -178,8 +183,7 @@ class DreamedEpisodes:
         self.points[:, 0] += np.maximum(dreamed.reward, 0).astype(np.int64)
         self.points[:, 1] += np.maximum(-dreamed.reward, 0).astype(np.int64)
         self.observed[:, :-1] = self.observed[:, 1:]
-        for row, frame in enumerate(dreamed.frames):
-            self.observed[row, -1] = self._seen(frame)
+        self.observed[:, -1] = self._seen(dreamed.frames)
         terminated = dreamed.ended.copy()
         if self._most is not None:
             terminated |= (self.points >= self._most).any(axis=1)
@@ -211,8 +215,14 @@ class DreamedEpisodes:
         self.observed[row], self.points[row] = observed, (won, lost)
         self._generators[row].bit_generator.state = generator
 
-    def _seen(self, frame: Array) -> Array:
-        return self._resize(grey(self._model.screen(frame)))
+    def _seen(self, frames: Array) -> Array:
+        """Frames (N, H, W) of classes → the whole picture in grey, (N, 84, 84) uint8."""
+        palette = self._model.palette
+        top, left, bottom, right = palette.area
+        screens = self._blank[None].repeat(len(frames), 0)
+        screens[:, top:bottom, left:right] = grey(np.array(palette.colours))[palette.fields(frames)]
+        parts = [screens[at : at + 4] for at in range(0, len(screens), 4)]  # stay in the cache
+        return np.concatenate([self._resize(part) for part in parts])
 
 
 class DreamWorld(gymnasium.Env[Array, np.int64]):
