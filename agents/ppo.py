@@ -85,6 +85,7 @@ class PPO(Validated):
     # Nats a step that an epoch should change the policy by: above twice as many the learning rate is divided
     # by 1.5, below half as many multiplied (RSL-RL, rl_games); 0: the rate follows its schedule.
     desired_kl: NonNegativeFloat = 0.0
+    desired_kl_end: PositiveFloat | None = None  # linear schedule as well; None: constant
     precision: Precision = "auto"
     compile: bool = (
         False  # loss and gradient by torch.compile, on CUDA as graphs; see agents.optim.train_step
@@ -99,6 +100,8 @@ class PPO(Validated):
             ValueError: naming the field.
         """
         super().__post_init__()
+        if self.desired_kl_end is not None and not self.desired_kl:
+            raise ValueError("desired_kl_end needs a desired_kl above 0, from which it is reached")
         if self.network in RECURRENT and self.minibatch_size < self.num_steps:
             raise ValueError(
                 f"minibatch_size must be at least num_steps, {self.num_steps:,}, not {self.minibatch_size:,}"
@@ -316,11 +319,12 @@ class PPOLearner(ActorCriticLearner):
         """Scheduled values once a share of the budget is spent."""
         config = self.config
         rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
+        led = {"desired_kl": linear_schedule(config.desired_kl, config.desired_kl_end, share)}
         return {
             "learning_rate": float(self._adapted_rate) if config.desired_kl else rate,
             "clip_coef": linear_schedule(config.clip_coef, config.clip_coef_end, share),
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
-        }
+        } | (led if config.desired_kl else {})
 
     def _begin(self, worlds: Worlds) -> RolloutCollector | DoubleBufferedCollector:
         """Start the worlds, or resume those of a restored state."""
@@ -347,18 +351,24 @@ class PPOLearner(ActorCriticLearner):
             rollout.reward = self.return_scale.scale(rollout.reward, ended, self._running_return)
 
     def _update(
-        self, rollout: Rollout, learning_rate: float, clip_coef: float, ent_coef: float
+        self,
+        rollout: Rollout,
+        learning_rate: float,
+        clip_coef: float,
+        ent_coef: float,
+        desired_kl: float = 0.0,
     ) -> dict[str, float]:
         """Several epochs of minibatch steps on one rollout; returns the mean metrics."""
         self.gradient_step.set_learning_rate(learning_rate)
         self._clip_coef.fill_(clip_coef)
         self._ent_coef.fill_(ent_coef)
-        *means, explained = self.run_epochs(rollout).tolist()  # the only wait for the device in an update
+        figures = self.run_epochs(rollout, desired_kl)
+        *means, explained = figures.tolist()  # the only wait for the device in an update
         metrics = dict(zip(FIGURES, means, strict=True))
         NonFiniteError.check(metrics, self._updates + 1)
         return metrics | {"explained_variance": explained}
 
-    def run_epochs(self, rollout: Rollout) -> Tensor:
+    def run_epochs(self, rollout: Rollout, desired_kl: float) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config, group = self.config, self._group
         advantage = rollout.advantage(config.gamma, config.gae_lambda)
@@ -372,14 +382,14 @@ class PPOLearner(ActorCriticLearner):
         for _ in range(config.num_epochs):
             shuffled = self._shuffled(batch, advantages)
             epoch = torch.stack([self.gradient_step(part, weight=weight)[0] for part, weight in shuffled])
-            if config.desired_kl:
-                self._adapt_rate(epoch[:, FIGURES.index("approx_kl")].mean())
+            if desired_kl:
+                self._adapt_rate(epoch[:, FIGURES.index("approx_kl")].mean(), desired_kl)
             figures.append(epoch)
         return torch.cat([torch.cat(figures).mean(0), explained[None]])
 
-    def _adapt_rate(self, kl: Tensor) -> None:
+    def _adapt_rate(self, kl: Tensor, desired: float) -> None:
         """Lower the learning rate if an epoch has changed the policy too much, raise it if too little."""
-        rate, desired = self._adapted_rate, self.config.desired_kl
+        rate = self._adapted_rate
         rate.copy_(torch.where(kl > 2 * desired, rate / 1.5, torch.where(kl < desired / 2, rate * 1.5, rate)))
         self.gradient_step.set_learning_rate(rate.clamp_(*ADAPTED_RATES))
 

@@ -89,7 +89,7 @@ def test_values_are_standardised_by_the_moments_of_the_returns():
 def test_an_agent_with_standardised_pixels_and_values_resumes_exactly():
     config = PPO(
         network="small", num_steps=8, num_epochs=2, minibatch_size=8, learning_rate=3e-4,
-        normalize_observations=True, normalize_values=True, desired_kl=0.01,
+        normalize_observations=True, normalize_values=True, desired_kl=0.01, desired_kl_end=0.002,
     )  # fmt: skip
 
     def fresh(seed):
@@ -99,6 +99,7 @@ def test_an_agent_with_standardised_pixels_and_values_resumes_exactly():
     whole, worlds = fresh(1)
     steps = list(whole.learn(worlds, Budget(updates=4)))
     assert steps[-1].metrics["learning_rate"] != 3e-4
+    assert [step.metrics["desired_kl"] for step in steps] == pytest.approx([0.01, 0.008, 0.006, 0.004])
     stopped, worlds = fresh(1)
     progress = stopped.learn(worlds, Budget(updates=4))
     next(progress), next(progress)

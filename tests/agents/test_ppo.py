@@ -233,6 +233,11 @@ def test_values_out_of_range_are_refused_by_name(field, value):
         PPO(**{field: value})
 
 
+def test_an_end_of_the_desired_divergence_needs_a_start():
+    with pytest.raises(ValueError, match="desired_kl_end needs a desired_kl above 0"):
+        PPO(desired_kl_end=0.01)
+
+
 def test_bfloat16_and_float32_agree_to_rounding():
     worlds = make_worlds("atari/pong", 4, seed=1)
     obs, info = worlds.reset()
