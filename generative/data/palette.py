@@ -1,8 +1,8 @@
 """Palette of a game: its playing field as a small map of pixel classes, and back to the television picture.
 
 Of each block of 2 × 2 pixels the highest class counts, so that an object of two pixels is one or two wide and
-the middle of its bounding box is exact: nothing of Pong's field is lost. What lies outside the field, walls
-and score, does not move and is drawn from a constant; the score's strip stays blank.
+the middle of its bounding box is exact: nothing of Pong's field is lost. The walls
+outside the field do not move and are drawn from a constant; the score's strip stays blank.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Palette:
         sizes: object → (height, width) in pixels of the television picture.
         movable: objects that the action moves → the action that raises and the one that lowers them.
         most_points: at which the game ends; None where it ends otherwise.
+        score_bytes: addresses of both sides' points in the console's memory; None: there are none.
     """
 
     game: str
@@ -52,6 +53,7 @@ class Palette:
     sizes: Mapping[str, tuple[int, int]]
     movable: Mapping[str, tuple[str, str]]
     most_points: int | None = None
+    score_bytes: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -219,6 +221,7 @@ PONG = Palette(
     sizes={"enemy": (16, 4), "player": (16, 4), "ball": (4, 2)},
     movable={"player": ("RIGHT", "LEFT")},
     most_points=21,
+    score_bytes=(13, 14),  # the enemy's, the player's; as in sim.atari.truth
 )
 PALETTES = {"pong": PONG}
 

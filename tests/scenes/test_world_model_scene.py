@@ -11,6 +11,10 @@ import pytest
 from generative.dream import grading, world_model
 from scenes.cli.main import main
 from scenes.data import sampler_data
+from scenes.evaluation import reality_gap
+from scenes.evaluation.reality_gap import NoOpStarts, returns_of_both
+from scenes.schema import SceneError, load_scene
+from sim.records import Decision
 from sim.storage.checkpoints import load_checkpoint
 
 SMALL = [
@@ -65,12 +69,44 @@ def test_a_world_model_is_trained_resumed_and_evaluated(tmp_path, capsys):
     evaluated = run("evaluate", "dream-pong-model", "--checkpoint", str(whole), "--json", *SMALL)
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert evaluated == 0
+    assert told["n"] and {"return_dream", "return_emulator"} <= set(told["ci95"])
     metrics = {"ball_error_1", "ball_error_15", "objects_right", "psnr", "frames_until_divergence"}
     assert metrics <= set(told["metrics"]) and metrics - {"objects_right"} <= set(told["baseline"])
     assert set(told["ci95"]) <= set(told["metrics"]) and told["protocol"]["split"]
     others = [*SMALL, "--set", "sampler.0.examples=700"]
     assert run("evaluate", "dream-pong-model", "--checkpoint", str(whole), *others) == 2
     assert "learned from other examples" in capsys.readouterr().err
+
+
+def test_an_agents_returns_in_dream_and_emulator_are_of_games_that_differ(monkeypatch):
+    monkeypatch.setattr(reality_gap, "STEPS", 90)
+    monkeypatch.setattr(reality_gap, "GAMES", 3)
+    scene = load_scene("dream-pong-model", ["seed=3"])
+    both = returns_of_both(scene, scene.resolve("checkpoints/dream-pong"), "pong", 1)
+    assert list(both) == ["return_dream", "return_emulator"]
+    assert all(returns.shape == (3,) and (np.abs(returns) <= 3).all() for returns in both.values())
+    assert any(returns.any() for returns in both.values()), "somebody scores within 90 steps"
+
+
+def test_games_begin_with_no_ops_whose_number_is_drawn():
+    class Up:
+        def seed(self, seed):
+            pass
+
+        def act(self, obs, info, memory=None, *, greedy=False):
+            return Decision(actions=np.full(len(obs), 2)), memory
+
+    policy = NoOpStarts(Up())
+    policy.seed(1)
+    acted = np.stack([policy.act(np.zeros((5, 1)), {})[0].actions for _ in range(40)])  # (T, N)
+    first = (acted == 2).argmax(0)
+    assert len(set(first)) > 2 and first.max() <= reality_gap.NO_OPS
+    assert all((acted[:k, i] == 0).all() and (acted[k:, i] == 2).all() for i, k in enumerate(first))
+
+
+def test_only_a_world_model_is_graded_by_an_agent():
+    with pytest.raises(SceneError, match='graded_by is for a "world-model"'):
+        load_scene("digits-gan", ["sampler.0.graded_by=checkpoints/pong-hour"])
 
 
 @pytest.mark.parametrize("verb", ["sample", "watch"])
