@@ -196,7 +196,7 @@ def boxes_of(masks: Array) -> list[list[Box]]:
     >>> boxes_of(np.array([[[True, True, False]], [[True, False, True]]]))
     [[(0, 0, 1, 2)], [(0, 0, 1, 1), (0, 2, 1, 3)]]
     """
-    lines, columns = masks.any(2), masks.any(1)
+    lines, columns = np.asarray(masks.any(2)), np.asarray(masks.any(1))
     top, left = lines.argmax(1), columns.argmax(1)
     bottom = masks.shape[1] - lines[:, ::-1].argmax(1)
     right = masks.shape[2] - columns[:, ::-1].argmax(1)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from generative.dream import grading, world_model
+from generative.twin.renderer import DREAM_ONLY, EMULATOR_ONLY
 from scenes.cli.main import main
 from scenes.data import sampler_data
 from scenes.evaluation import reality_gap
 from scenes.evaluation.reality_gap import NoOpStarts, returns_of_both
+from scenes.sampling import dreamed_episodes
 from scenes.schema import SceneError, load_scene
 from sim.records import Decision
 from sim.storage.checkpoints import load_checkpoint
@@ -109,7 +112,36 @@ def test_only_a_world_model_is_graded_by_an_agent():
         load_scene("digits-gan", ["sampler.0.graded_by=checkpoints/pong-hour"])
 
 
-@pytest.mark.parametrize("verb", ["sample", "watch"])
-def test_what_a_world_model_is_not_for_is_refused_by_name(verb, capsys):
-    assert run(verb, "dream-pong-model", *(["--headless", "--frames", "2"] if verb == "watch" else [])) == 2
+def test_what_a_world_model_is_not_for_is_refused_by_name(capsys):
+    assert run("watch", "dream-pong-model", "--headless", "--frames", "2") == 2
     assert "playfield play dream-pong" in capsys.readouterr().err
+    for given in (["--condition", "label=pong"], ["--guidance", "2"], ["--scheduler", "ddim"]):
+        assert run("sample", "dream-pong-model", *given) == 2
+        assert f"{given[0]}: a world model dreams on" in capsys.readouterr().err
+
+
+def test_a_gallery_shows_dreams_beside_the_emulator(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "dreams"
+    monkeypatch.setattr(dreamed_episodes, "HORIZONS", (1, 5, 15))
+    monkeypatch.setattr(grading, "HORIZONS", (1, 5, 15))
+    asked = ["sample", "dream-pong-model", "--n", "2", "--steps", "1", "--out", str(out), "--json"]
+    assert run(*asked, "--set", "sampler.0.examples=600") == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    names = {Path(name).name for name in told["files"]}
+    assert names >= {"index.html", "dream-01.mp4", "dream-02.gif"} and "dream-03.mp4" not in names
+    assert 1 <= told["metrics"]["frames_until_divergence"] <= 15 and told["metrics"]["steps"] == 1
+    page = (out / "index.html").read_text()
+    assert "Episode 2: " in page and 'src="dream-01.mp4"' in page
+    assert run(*asked, "--set", "sampler.0.examples=600") == 2, "nothing is overwritten unasked"
+    again = [*asked, "--overwrite", "--set", "sampler.0.examples=600"]
+    again[again.index("2")] = "1"
+    assert run(*again) == 0 and not (out / "dream-02.mp4").exists()
+
+
+def test_panels_are_dream_emulator_and_difference():
+    dreamed, real = np.zeros((2, 10, 10, 3), np.uint8)
+    dreamed[2, 3], real[5, 6] = 200, 100
+    shown = dreamed_episodes.panels(dreamed, real)
+    third = 10 + dreamed_episodes.GUTTER
+    assert np.array_equal(shown[:, :10], dreamed) and np.array_equal(shown[:, third : third + 10], real)
+    assert tuple(shown[2, 2 * third + 3]) == DREAM_ONLY and tuple(shown[5, 2 * third + 6]) == EMULATOR_ONLY
