@@ -50,7 +50,8 @@ class PackedConvolution:
 
     def __call__(self, maps: Tensor) -> Tensor:
         """Convolve."""
-        x, rest = maps.permute(0, 3, 1, 2), (self._padding, self._stride, [1, 1], 1, "none", [], "")
+        x = maps.permute(0, 3, 1, 2)
+        rest: Any = self._padding, self._stride, [1, 1], 1, "none", [], ""
         made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self._weight, self._bias, *rest)
         return made.permute(0, 2, 3, 1)
 
@@ -221,8 +222,8 @@ class PackedWorldModel:
         self, noise: Tensor, past: Tensor, actions: Tensor, steps: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `WorldModelNetwork.dream`."""
-        parts = zip(noise.split(ROWS), past.split(ROWS), actions.split(ROWS), strict=True)
-        made = [self._rows(*part, steps) for part in parts]
+        parts = [slice(at, at + ROWS) for at in range(0, len(noise), ROWS)]
+        made = [self._rows(noise[part], past[part], actions[part], steps) for part in parts]
         frames, signs, end = (torch.cat(of) for of in zip(*made, strict=True))
         return frames, signs, end
 
@@ -265,7 +266,8 @@ class PackedWorldModel:
 
 def classes_last(weight: Tensor, classes: int, fold: int) -> Tensor:
     """Weights (C', L K p², …) of a convolution over maps, for `OneHotMaps`: (C', L p² K, …)."""
-    return weight.unflatten(1, (-1, classes, fold**2)).transpose(2, 3).flatten(1, 3)
+    out, channels, *kernel = weight.shape
+    return weight.reshape(out, -1, classes, fold**2, *kernel).transpose(2, 3).reshape(out, channels, *kernel)
 
 
 class OneHotMaps:

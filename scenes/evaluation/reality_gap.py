@@ -6,6 +6,7 @@ agent's games in the emulator would else be the same one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class NoOpStarts:
         self._left: Array | None = None
 
     def act(
-        self, obs: Array, info: dict[str, Any], memory: Any = None, *, greedy: bool = False
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
         """See `sim.protocols.Policy`."""
         decision, memory = self._policy.act(obs, info, memory, greedy=greedy)

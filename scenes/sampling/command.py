@@ -237,7 +237,6 @@ def _dream_gallery(
         command=command_line(scene, request),
         protocol={"steps": dreamed.metrics["steps"], "data": card["config"]["data"]},
         note=f"{PANELS}; each at the frame where they diverge, or the last one",
-        verdicts=("together to the end", "diverged"),
     )
 
 

@@ -31,6 +31,7 @@ from supervised.data.dataset import Dataset
 
 MOST = 12  # episodes of a gallery: each is an animation of its own
 FPS = 15.0  # the game's rate
+ENLARGED = 3  # times, in an animation: the ball is two pixels
 GUTTER = 4  # pixels between the pictures of an animation
 PANELS = "dream, emulator, difference (orange: only the dream has it; blue: only the emulator)"
 
@@ -95,7 +96,6 @@ class DreamedEpisodes:
                 seed=seed,
                 condition="held-out frames and actions",
                 truth=self.verdict(i),
-                holds=bool(frames == len(pictures)),
                 reading="objects",
             )
             for i, (pictures, frames) in enumerate(zip(self.pictures, self.together, strict=True))
@@ -104,7 +104,13 @@ class DreamedEpisodes:
     def clips(self) -> tuple[Clip, ...]:
         """One animation an episode."""
         return tuple(
-            Clip(f"dream-{i + 1:02}", pictures, f"Episode {i + 1}: {self.verdict(i)}", PANELS, fps=FPS)
+            Clip(
+                name=f"dream-{i + 1:02}",
+                frames=pictures.repeat(ENLARGED, 1).repeat(ENLARGED, 2),
+                heading=f"Episode {i + 1}",
+                caption=self.verdict(i),
+                fps=FPS,
+            )
             for i, pictures in enumerate(self.pictures)
         )
 

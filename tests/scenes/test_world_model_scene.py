@@ -131,7 +131,7 @@ def test_a_gallery_shows_dreams_beside_the_emulator(tmp_path, monkeypatch, capsy
     assert names >= {"index.html", "dream-01.mp4", "dream-02.gif"} and "dream-03.mp4" not in names
     assert 1 <= told["metrics"]["frames_until_divergence"] <= 15 and told["metrics"]["steps"] == 1
     page = (out / "index.html").read_text()
-    assert "Episode 2: " in page and 'src="dream-01.mp4"' in page
+    assert "Episode 2." in page and 'src="dream-01.mp4"' in page and "clips wide" in page
     assert run(*asked, "--set", "sampler.0.examples=600") == 2, "nothing is overwritten unasked"
     again = [*asked, "--overwrite", "--set", "sampler.0.examples=600"]
     again[again.index("2")] = "1"
