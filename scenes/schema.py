@@ -113,12 +113,30 @@ class Perception:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Table ``[[sampler]]``: a generative model, and what its samples feed."""
+    """Table ``[[sampler]]``: a generative model, and what its samples feed.
+
+    Attributes:
+        use: the catalogue entry.
+        checkpoint: its weights.
+        graded_by: of a world model, the checkpoint of an agent whose returns in the dream and in the emulator
+            are compared; None: there is no such comparison.
+        feed: what its samples are for.
+    """
 
     use: str
     checkpoint: str | None = None
+    graded_by: str | None = None
     feed: Literal["gallery", "reset", "world"] = "gallery"
     fields: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse an agent where there is nothing to act in.
+
+        Raises:
+            ValueError: naming the key.
+        """
+        if self.graded_by is not None and self.use != "world-model":
+            raise ValueError(f'graded_by is for a "world-model", in which agents act, not a "{self.use}"')
 
 
 @dataclass(frozen=True)

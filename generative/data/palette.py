@@ -1,8 +1,8 @@
 """Palette of a game: its playing field as a small map of pixel classes, and back to the television picture.
 
 Of each block of 2 × 2 pixels the highest class counts, so that an object of two pixels is one or two wide and
-the middle of its bounding box is exact: nothing of Pong's field is lost. What lies outside the field, walls
-and score, does not move and is drawn from a constant; the score's strip stays blank.
+the middle of its bounding box is exact: nothing of Pong's field is lost. The walls
+outside the field do not move and are drawn from a constant; the score's strip stays blank.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sim.records import Array
 
 FOLD = 2  # pixels of the television picture to one of a frame, in both directions
 SCREEN = (210, 160)  # of the television picture
+Box = tuple[int, int, int, int]  # top, left, bottom, right, half-open
 
 
 class PaletteError(RequestError, ValueError):
@@ -39,6 +40,7 @@ class Palette:
         sizes: object → (height, width) in pixels of the television picture.
         movable: objects that the action moves → the action that raises and the one that lowers them.
         most_points: at which the game ends; None where it ends otherwise.
+        score_bytes: addresses of both sides' points in the console's memory; None: there are none.
     """
 
     game: str
@@ -51,6 +53,7 @@ class Palette:
     sizes: Mapping[str, tuple[int, int]]
     movable: Mapping[str, tuple[str, str]]
     most_points: int | None = None
+    score_bytes: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,22 +98,37 @@ class Palette:
         The inverse of `encode`, but for objects that the field's edge cuts, which may be a pixel too large.
         """
         top, left, bottom, right = self.area
-        field = frame.repeat(FOLD, 0).repeat(FOLD, 1)
-        for number, name in enumerate(self.classes[1:], 1):
-            for _, first, start, last, end in groups(frame == number):
-                # Of an object between blocks the outer lines of the first and last block are background.
-                own = field[FOLD * first : FOLD * last, FOLD * start : FOLD * end]
-                height, width = self.sizes[name]
-                if FOLD * (last - first) == height + FOLD:
-                    own[[0, -1]] = np.where(own[[0, -1]] == number, 0, own[[0, -1]])
-                if FOLD * (end - start) == width + FOLD:
-                    own[:, [0, -1]] = np.where(own[:, [0, -1]] == number, 0, own[:, [0, -1]])
         screen = np.empty((*SCREEN, 3), np.uint8)
         screen[:] = self.colours[0]
         for first, last, colour in self.bands:
             screen[first:last] = colour
-        screen[top:bottom, left:right] = self.picture(field)
+        screen[top:bottom, left:right] = self.picture(self.fields(frame[None])[0])
         return screen
+
+    def fields(self, frames: Array) -> Array:
+        """Frames (N, H, W) uint8 → the field in the television picture's pixels, (N, 2 H, 2 W) uint8.
+
+        Of an object between blocks the outer lines of the first and last block are background.
+        """
+        fields = frames.repeat(FOLD, 1).repeat(FOLD, 2)
+        for number, name in enumerate(self.classes[1:], 1):
+            masks = frames == number
+            for field, boxes in zip(fields, boxes_of(masks), strict=True):
+                self._trim(field, number, boxes, self.sizes[name])
+        return fields
+
+    @staticmethod
+    def _trim(
+        field: Array, number: int, boxes: list[tuple[int, int, int, int]], size: tuple[int, int]
+    ) -> None:
+        """Make background of the outer lines of objects that are a block larger than the game draws them."""
+        height, width = size
+        for first, start, last, end in boxes:
+            own = field[FOLD * first : FOLD * last, FOLD * start : FOLD * end]
+            if FOLD * (last - first) == height + FOLD:
+                own[[0, -1]] = np.where(own[[0, -1]] == number, 0, own[[0, -1]])
+            if FOLD * (end - start) == width + FOLD:
+                own[:, [0, -1]] = np.where(own[:, [0, -1]] == number, 0, own[:, [0, -1]])
 
     def objects(self, frame: Array) -> dict[str, tuple[float, float] | None]:
         """Objects of one frame (H, W) uint8: the middle (x, y) of each in pixels, None where it is not there.
@@ -170,6 +188,27 @@ def groups(mask: Array) -> list[tuple[int, int, int, int, int]]:
     return found
 
 
+def boxes_of(masks: Array) -> list[list[Box]]:
+    """Of each mask (N, H, W) the boxes of its groups, see `groups`: top, left, bottom, right, half-open.
+
+    A mask that is one filled rectangle, as nearly all are, needs no search.
+
+    >>> boxes_of(np.array([[[True, True, False]], [[True, False, True]]]))
+    [[(0, 0, 1, 2)], [(0, 0, 1, 1), (0, 2, 1, 3)]]
+    """
+    lines, columns = np.asarray(masks.any(2)), np.asarray(masks.any(1))
+    top, left = lines.argmax(1), columns.argmax(1)
+    bottom = masks.shape[1] - lines[:, ::-1].argmax(1)
+    right = masks.shape[2] - columns[:, ::-1].argmax(1)
+    sizes = masks.sum((1, 2))
+    filled = sizes == (bottom - top) * (right - left)
+    around = np.stack([top, left, bottom, right], 1).tolist()
+    return [
+        [] if not size else [tuple(box)] if one else [group[1:] for group in groups(mask)]
+        for size, one, box, mask in zip(sizes, filled, around, masks, strict=True)
+    ]
+
+
 _WHITE = (236, 236, 236)
 PONG = Palette(
     game="pong",
@@ -182,6 +221,7 @@ PONG = Palette(
     sizes={"enemy": (16, 4), "player": (16, 4), "ball": (4, 2)},
     movable={"player": ("RIGHT", "LEFT")},
     most_points=21,
+    score_bytes=(13, 14),  # the enemy's, the player's; as in sim.atari.truth
 )
 PALETTES = {"pong": PONG}
 

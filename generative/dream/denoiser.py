@@ -134,8 +134,8 @@ class WorldModelNetwork(nn.Module):
         mean = self.classes**0.5 * (logits.softmax(1) - 1 / self.classes)
         return functional.pixel_unshuffle(mean, self.fold)
 
-    def denoise(self, noise: Tensor, past: Tensor, actions: Tensor, steps: int) -> Tensor:
-        """Sample frames (N, H, W) uint8 by Euler's method (Karras et al. 2022, algorithm 1, deterministic).
+    def denoise(self, noise: Tensor, past: Tensor, actions: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """Sample frames by Euler's method (Karras et al. 2022, algorithm 1, deterministic).
 
         Args:
             noise: standard normal maps (N, K p², h, w).
@@ -144,7 +144,7 @@ class WorldModelNetwork(nn.Module):
             steps: network evaluations.
 
         Returns:
-            Frames, or where the network gives NaN or infinity 255 in every pixel.
+            Frames (N, H, W) uint8, and whether all that the network gave for them was finite, (N,) bool.
         """
         sigmas = noise_levels(steps)
         x = noise * sigmas[0]
@@ -155,12 +155,29 @@ class WorldModelNetwork(nn.Module):
             finite &= logits.isfinite().flatten(1).all(1)
             mean = self.mean(logits)
             x = mean + (then / now) * (x - mean)
-        return torch.where(
-            finite[:, None, None], self.frames(mean), torch.full_like(self.frames(mean), BROKEN)
-        )
+        return self.frames(mean), finite
 
+    @torch.inference_mode()
+    def dream(
+        self, noise: Tensor, past: Tensor, actions: Tensor, steps: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Dream one step of N worlds.
 
-BROKEN = 255  # class of every pixel of a frame that could not be computed
+        Args:
+            noise: standard normal maps (N, K p², h, w).
+            past: the last frames (N, L, H, W) uint8.
+            actions: (N, L) int64; the last one leads to the frame that is dreamed.
+            steps: network evaluations.
+
+        Returns:
+            Frames (N, H, W) uint8, logits of the reward's sign (N, 3) and of the end (N,). Where a frame's
+            were not finite, it is the last one again, and those of the reward are NaN.
+        """
+        known = self.maps(past)
+        frames, finite = self.denoise(noise, known, actions, steps)
+        frames = torch.where(finite[:, None, None], frames, past[:, -1])
+        signs, end = self.head(torch.cat([known, self.maps(frames)[:, None]], 1), self.acts(actions))
+        return frames, signs.masked_fill(~finite[:, None], torch.nan), end
 
 
 class RewardEndHead(nn.Module):
@@ -281,6 +298,6 @@ def self_fed_context(network: Any, frames: Tensor, actions: Tensor, noise: Tenso
     past = frames[:, :length]
     for i in range(SELF_FED):
         acts = actions[:, i : i + length]
-        made = network.denoise(noise[i : i + len(frames)], network.maps(past), acts, 1)
+        made, _ = network.denoise(noise[i : i + len(frames)], network.maps(past), acts, 1)
         past = torch.cat([past[:, 1:], made[:, None]], 1)
-    return past.clamp(max=network.classes - 1)
+    return past

@@ -3,7 +3,7 @@
 An episode starts from a real context, a few frames of the emulator, and goes on in the world model alone. It
 observes what the emulator's world shows, (4, 84, 84) uint8 grey pictures of the whole screen, so that the
 agents of ``atari/<game>`` play here and the reverse. The score is not on the dreamed part of the screen: the
-world counts points itself and ends where the game would.
+world counts points itself, shows them as the game does and ends where the game would.
 
 The model dreams frames without sticky actions, four emulator frames a step. A frame that is not finite ends
 the episode as truncated, with ``info["broken"]``.
@@ -24,6 +24,7 @@ from generative.dream.imagined_rollout import ImaginedRollouts, RowState
 from generative.dream.names import GAMES, MOST_POINTS
 from generative.dream.real_contexts import RealContexts, real_contexts
 from generative.dream.renderer import DreamRenderer
+from generative.dream.score_strip import ScoreStrips, score_strips
 from generative.dream.world_model import DiffusionWorldModel
 from sim.atari.resize import AreaResize
 from sim.fields import PositiveInt, Validated
@@ -149,8 +150,17 @@ class DreamedEpisodes:
         return real_contexts(self._config.game, self._model.config.context)
 
     @cached_property
+    def _score(self) -> ScoreStrips | None:
+        return score_strips(self._config.game)
+
+    @cached_property
+    def _blank(self) -> Array:
+        """The picture in grey without anything on the field, (210, 160) uint8."""
+        return grey(self._model.screen(np.zeros(self._model.frame_shape, np.uint8)))
+
+    @cached_property
     def _resize(self) -> AreaResize:
-        return AreaResize(self.picture(0).shape[:2], SCREEN)
+        return AreaResize(self._blank.shape, SCREEN)
 
     def start(self, row: int, seed: int, context: tuple[Array, Array] | None = None) -> None:
         """Start an episode of one row; with `UNSEEDED` its generators go on.
@@ -169,8 +179,9 @@ class DreamedEpisodes:
             context = bank.frames[choice], bank.actions[choice]
         self.rollouts.start(row, *context)
         self.points[row] = 0
-        shown = [self._seen(frame) for frame in self.rollouts.context[row][-STACK:]]
-        self.observed[row] = np.stack([shown[0]] * (STACK - len(shown)) + shown)
+        recent = self.rollouts.context[row, -STACK:]
+        shown = self._seen(recent, self.points[[row] * len(recent)])
+        self.observed[row] = shown[np.maximum(np.arange(len(shown) - STACK, len(shown)), 0)]
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array]:
         """Step all rows: reward (N,) float64, terminated, truncated and broken (N,) bool."""
@@ -178,8 +189,7 @@ class DreamedEpisodes:
         self.points[:, 0] += np.maximum(dreamed.reward, 0).astype(np.int64)
         self.points[:, 1] += np.maximum(-dreamed.reward, 0).astype(np.int64)
         self.observed[:, :-1] = self.observed[:, 1:]
-        for row, frame in enumerate(dreamed.frames):
-            self.observed[row, -1] = self._seen(frame)
+        self.observed[:, -1] = self._seen(dreamed.frames, self.points)
         terminated = dreamed.ended.copy()
         if self._most is not None:
             terminated |= (self.points >= self._most).any(axis=1)
@@ -188,7 +198,10 @@ class DreamedEpisodes:
 
     def picture(self, row: int) -> Array:
         """The newest frame as a television picture, (H, W, 3) uint8."""
-        return self._model.screen(self.rollouts.context[row, -1])
+        screen = self._model.screen(self.rollouts.context[row, -1])
+        if self._score is not None:
+            screen[: self._score.height] = self._score.rgb(self.points[[row]])[0]
+        return screen
 
     def state(self, row: int) -> Clone:
         """A copy of one row."""
@@ -211,8 +224,16 @@ class DreamedEpisodes:
         self.observed[row], self.points[row] = observed, (won, lost)
         self._generators[row].bit_generator.state = generator
 
-    def _seen(self, frame: Array) -> Array:
-        return self._resize(grey(self._model.screen(frame)))
+    def _seen(self, frames: Array, points: Array) -> Array:
+        """Frames (N, H, W) of classes and points (N, 2) → the whole picture in grey, (N, 84, 84) uint8."""
+        palette = self._model.palette
+        top, left, bottom, right = palette.area
+        screens = self._blank[None].repeat(len(frames), 0)
+        screens[:, top:bottom, left:right] = grey(np.array(palette.colours))[palette.fields(frames)]
+        if self._score is not None:
+            screens[:, : self._score.height] = grey(self._score.rgb(points))
+        parts = [screens[at : at + 4] for at in range(0, len(screens), 4)]  # stay in the cache
+        return np.concatenate([self._resize(part) for part in parts])
 
 
 class DreamWorld(gymnasium.Env[Array, np.int64]):

@@ -22,7 +22,8 @@ from torch import Tensor
 from generative.conditions import check_condition
 from generative.data.palette import PALETTES, palette
 from generative.diffusion.sampling import gaussian_noise, generators
-from generative.dream.denoiser import BROKEN, OUTCOMES, WorldModelNetwork, world_model_loss
+from generative.dream.denoiser import OUTCOMES, WorldModelNetwork, world_model_loss
+from generative.dream.packed import PackedWorldModel, can_pack
 from generative.dream.windows import Windows
 from sim.fields import PositiveFloat, PositiveInt, Validated, construct
 from sim.records import Array, Condition, SampleOptions, Samples
@@ -146,6 +147,8 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
 
         super().__init__(network, seed=seed, device=device)
         self.network.eval()
+        self._packed: PackedWorldModel | None = None
+        self._stamps: list[tuple[int, int]] = []  # of the weights that are packed
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -211,17 +214,21 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
             noise = gaussian_noise(self.map_shape, generator, self.device)
         past = torch.from_numpy(np.ascontiguousarray(context)).to(self.device)
         acts = torch.from_numpy(np.ascontiguousarray(actions)).to(self.device)
-        known = self.network.maps(past)
-        frames = self.network.denoise(noise, known, acts, steps)
-        broken = (frames == BROKEN).flatten(1).all(1)
-        frames = torch.where(broken[:, None, None], past[:, -1], frames)
-        seen = torch.cat([known, self.network.maps(frames)[:, None]], 1)
-        signs, end = self.network.head(seen, self.network.acts(acts))
-        broken |= ~(signs.isfinite().all(1) & end.isfinite())
+        frames, signs, end = self._dreamer().dream(noise, past, acts, steps)
+        broken = ~(signs.isfinite().all(1) & end.isfinite())
         reward = torch.tensor(OUTCOMES, device=self.device)[signs.argmax(1)]
         reward = torch.where(broken, torch.full_like(reward, torch.nan), reward)
         ended = (end > 0) & ~broken
         return frames.cpu().numpy(), reward.cpu().numpy(), ended.cpu().numpy()
+
+    def _dreamer(self) -> WorldModelNetwork | PackedWorldModel:
+        """The network, or where there can be one a packed copy of its present weights."""
+        if not can_pack(self.device):
+            return self.network
+        stamps = [(tensor._version, tensor.data_ptr()) for tensor in self.network.parameters()]
+        if self._packed is None or stamps != self._stamps:
+            self._packed, self._stamps = PackedWorldModel(self.network), stamps
+        return self._packed
 
     def _check(self, context: Array, actions: Array) -> None:
         length, shape = self.config.context, self.frame_shape

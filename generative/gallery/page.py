@@ -81,9 +81,10 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
         f"Also as {clip.name}.gif.</figcaption></figure>"
         for clip in clips
     )
+    wide = all(clip.frames.shape[2] > 2 * clip.frames.shape[1] for clip in clips)
     return (
         f'<section aria-labelledby="clips-heading"><h2 id="clips-heading">Animations</h2>'
-        f'<div class="clips">{figures}</div></section>'
+        f'<div class="{"clips wide" if wide else "clips"}">{figures}</div></section>'
     )
 
 

@@ -40,7 +40,7 @@ SOMETIMES = (
 
 def gallery_files(out: Path) -> list[Path]:
     """Existing files in the folder `out` that `write_gallery` may overwrite or remove."""
-    return [out / name for name in (*ALWAYS, *SOMETIMES) if os.path.lexists(out / name)]
+    return [out / name for name in (*ALWAYS, *_sometimes(out)) if os.path.lexists(out / name)]
 
 
 def write_gallery(
@@ -84,8 +84,13 @@ def write_gallery(
     return sorted(finished, key=lambda path: path.name != "index.html")
 
 
+def _sometimes(out: Path) -> list[str]:
+    """Names of `SOMETIMES`, and those of a gallery's numbered animations."""
+    return [*SOMETIMES, *sorted(path.name for path in out.glob("dream-[0-9][0-9].*"))]
+
+
 def _remove_leftovers(out: Path, finished: list[Path]) -> None:
-    for leftover in (out / name for name in SOMETIMES):
+    for leftover in (out / name for name in _sometimes(out)):
         if leftover not in finished and leftover.is_file():
             leftover.unlink()
 

@@ -65,6 +65,11 @@ METRIC_NAMES = {
     ),
     "steps": MetricName("denoising steps", "", "of a sample; 1 for models without any"),
     "rmse": MetricName("RMSE, levels of 255", LESS, "root mean square error of the inpainted part"),
+    "frames_until_divergence": MetricName(
+        "frames until divergence",
+        MORE,
+        "until an object of the dream is more than 4 px off, or on one side only",
+    ),
     "images_per_second": MetricName("samples per second", MORE, "sampling speed on this machine"),
     "training_seconds": MetricName("training time, s", LESS, "of the checkpoint, on the machine it ran on"),
 }

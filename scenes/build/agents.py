@@ -26,8 +26,11 @@ from sim.vector import Worlds
 PREPROCESSING = "uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are"
 
 
-#: Keys that decide the shapes of a network's weights; with a checkpoint its card's values count.
-SHAPE = ("network", "value_head", "dueling", "quantiles")
+#: Keys that decide which weights a network has, and their shapes; with a checkpoint its card's values count.
+SHAPE = (
+    "network", "value_head", "dueling", "quantiles",
+    "normalize_observations", "normalize_returns", "normalize_values",  # their moments are weights as well
+)  # fmt: skip
 
 
 def scene_world(scene: Scene) -> WorldConfig:

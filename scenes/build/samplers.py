@@ -39,9 +39,9 @@ def refuse_world_model(scene: Scene, verb: str) -> None:
     if trains_world_model(scene):
         game = str(scene.sampler[0].fields.get("data", "gameplay/pong")).rpartition("/")[2]
         raise SceneError(
-            f"{scene.name} cannot {verb}: a world model makes no samples, it dreams on from frames and "
-            f"actions; play in it with playfield play dream-{game}, "
-            "another checkpoint with --set world.checkpoint=DIR"
+            f"{scene.name} cannot {verb}: a world model dreams on from frames and actions; "
+            f"play in it with playfield play dream-{game}, another checkpoint with "
+            f"--set world.checkpoint=DIR, or write a gallery of its dreams with playfield sample {scene.name}"
         )
 
 

@@ -74,6 +74,19 @@ def scene_player(scene: Scene, *, graded: bool = False) -> ScenePlayer:
         worlds.close()
 
 
+def checkpoint_player(scene: Scene, path: str, world: WorldConfig) -> ScenePlayer:
+    """The agent of a checkpoint that the scene names in ``graded_by``, on the CPU, for this world.
+
+    Raises:
+        CheckpointError: if it is damaged or made for something else.
+    """
+    worlds = world.make_batch(1, scene.seed)
+    try:
+        return _player_of(scene, path, worlds, world)
+    finally:
+        worlds.close()
+
+
 def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> ScenePlayer:
     """Build the agent of a checkpoint from its card."""
     found = load_checkpoint(scene.resolve(path))

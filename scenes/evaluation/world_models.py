@@ -13,6 +13,7 @@ from generative.dream.world_model import DiffusionWorldModel
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
+from scenes.evaluation.reality_gap import STEPS, returns_of_both
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
 
@@ -28,6 +29,8 @@ UNITS = {
     "end_f1": ("", 3),
     "psnr": ("dB", 1),
     "frames_until_divergence": ("frames", 1),
+    "return_dream": ("points", 2),
+    "return_emulator": ("points", 2),
 }
 COLUMNS = {"copy_last": "copy last", "straight_line": "straight line", "emulator": "emulator"}
 
@@ -64,6 +67,11 @@ def grade_world_models(
         grade = grade_world_model(model, examples.validation, steps=options.steps, seed=scene.seed)
     except ValueError as error:
         raise SceneError(f"{scene.source.name}, examples = {config.examples:,}: {error}") from error
+    if scene.sampler[0].graded_by and card is not None:
+        weights = checkpoint or scene.resolve(str(table.checkpoint))
+        both = returns_of_both(scene, weights, model.config.game, options.steps)
+        for key, returns in both.items():
+            grade.note(key, returns, scene.seed)
     answer = json_answer(
         grade, recipe.protocol() | {"steps": options.steps, "repeat_action_probability": 0.0}
     )
@@ -106,9 +114,15 @@ def grade_table(scene: Scene, grade: WorldModelGrade, steps: int) -> list[Table 
     balls = ", ".join(
         f"{key} {grade.medians[key]:.2f} ({grade.missing[key]:.0%} missing)" for key in grade.medians
     )
+    agent = Path(scene.sampler[0].graded_by or "").name
+    gap = [
+        f"return_dream, return_emulator: of {agent}, points won less lost in {STEPS:,} steps without "
+        "sticky actions, after 0 to 30 no-ops"
+    ]
     return [
         table,
         f"medians: {balls}; a missing ball counts {MISSING:g} px",
         "ball_error: where the ball meets no paddle; ball_any_error and paddle_error: any play; pixels of an "
         f"80 × 80 field. Diverged: an object more than {ASTRAY:g} px off, or on one side only.",
+        *(gap if "return_dream" in grade.metrics else []),
     ]

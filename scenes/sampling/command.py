@@ -14,15 +14,18 @@ from typing import Any
 
 from generative.conditions import ConditionError
 from generative.diffusion.schedule import TIMESTEPS
+from generative.dream.world_model import DiffusionWorldModel
 from generative.gallery import GalleryContent, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
-from scenes.build.samplers import own_options, refuse_world_model, sampler_config
-from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
+from scenes.build.samplers import own_options, sampler_config, trains_world_model
+from scenes.data.sampler_data import DataRecipe, build_sampler, fetch_examples, some_examples
 from scenes.data.task_data import has_task
 from scenes.evaluation.sample_scoring import SampleScorer, held_out_prompts, share_correct
 from scenes.interruption import interruption
 from scenes.report import Report
 from scenes.sampling.conditions import ConditionOptionError, parse_condition
+from scenes.sampling.dreamed_episodes import MOST as MOST_DREAMS
+from scenes.sampling.dreamed_episodes import PANELS, DreamedEpisodes
 from scenes.sampling.gallery_export import GalleryExport, inpainting_errors
 from scenes.sampling.texts import TextRequest, sample_texts
 from scenes.schema import Scene
@@ -161,27 +164,80 @@ def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[
         RequestError: if the request is wrong; nothing was written.
         SaveError: if the disk is full; finished files are kept.
     """
-    refuse_world_model(scene, "sample")
     if has_task(scene):
         return sample_texts(scene, text_request(scene, request), device=device, say=say)
     if not 1 <= request.n <= MOST:
         raise RequestError(f"--n must be from 1 to {MOST:,}, not {request.n}")
     request.check_folder()
-    drawing, scorer = _draw(scene, request, chosen_device(device), say)
+    make: Callable[[], GalleryContent]
+    if trains_world_model(scene):
+        make = functools.partial(_dream_gallery, *_dream(scene, request, chosen_device(device), say))
+    else:
+        make = functools.partial(make_gallery, *_draw(scene, request, chosen_device(device), say))
     with request.folder() as out, interruption(PROMISE) as interrupted:
         if request.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
         with waiting("writing the gallery"):
-            files = write_gallery(out, make_gallery(drawing, scorer), interrupted)
+            gallery = make()
+            files = write_gallery(out, gallery, interrupted)
         stopped = interrupted()
     lines = []
     if files[0].name != "index.html":
         say(f"interrupted: the gallery in {out} has no page; finished: {', '.join(f.name for f in files)}")
     else:
-        rate = drawing.metrics["images_per_second"]
-        lines.append(f"{number_of(request.n, 'sample')} at {rate:g} a second; open {files[0]}")
-    answer = {"files": [str(path) for path in files], "metrics": drawing.metrics}
-    return Report(answer, lines, stopped)
+        rate = gallery.metrics["images_per_second"]
+        lines.append(f"{number_of(len(gallery.samples), 'sample')} at {rate:g} a second; open {files[0]}")
+    return Report({"files": [str(path) for path in files], "metrics": dict(gallery.metrics)}, lines, stopped)
+
+
+def _dream(
+    scene: Scene, request: SampleRequest, device: str, say: Callable[[str], None]
+) -> tuple[Scene, SampleRequest, Card, DreamedEpisodes]:
+    """Dream episodes of a world model from held-out play.
+
+    Raises:
+        RequestError: for an option or a condition, which dreams do not have, or an untrained model.
+    """
+    given = [f"--{name}" for name in ("scheduler", "guidance") if getattr(request, name) is not None]
+    given += ["--condition"] if request.conditions else []
+    if given:
+        raise RequestError(
+            f"{given[0]}: a world model dreams on from held-out frames and actions; leave it out"
+        )
+    config = sampler_config(scene)
+    steps = request.options(config).steps
+    model, card = build_sampler(scene, 0, device, request.checkpoint)
+    assert isinstance(model, DiffusionWorldModel)
+    if card is None:
+        raise RequestError(
+            f"{scene.name} has no checkpoint to dream by: train it, or name one by --checkpoint"
+        )
+    if request.n > MOST_DREAMS:
+        say(f"a gallery of dreams has {MOST_DREAMS} episodes at most, not {request.n}")
+    examples = fetch_examples(scene, DataRecipe.of_scene(scene, config, card))
+    try:
+        n = min(request.n, MOST_DREAMS)
+        return scene, request, card, DreamedEpisodes(model, examples.validation, n, steps, scene.seed)
+    except ValueError as error:
+        raise RequestError(f"{scene.name}: {error}") from error
+
+
+def _dream_gallery(
+    scene: Scene, request: SampleRequest, card: Card, dreamed: DreamedEpisodes
+) -> GalleryContent:
+    """Make the gallery of dreamed episodes."""
+    return GalleryContent(
+        title=scene.title,
+        about=f"{scene.sampler[0].use} on {card['config']['data']}, {budget_in_words(card['trained'])}",
+        samples=dreamed.samples(scene.seed),
+        metrics=dreamed.metrics,
+        columns=dreamed.columns(),
+        checkpoint=grades_of(card),
+        clips=dreamed.clips(),
+        command=command_line(scene, request),
+        protocol={"steps": dreamed.metrics["steps"], "data": card["config"]["data"]},
+        note=f"{PANELS}; each at the frame where they diverge, or the last one",
+    )
 
 
 def text_request(scene: Scene, request: SampleRequest) -> TextRequest:

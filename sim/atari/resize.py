@@ -26,18 +26,19 @@ class AreaResize:
         self._columns, self._column_weights = _taps(source[1], target[1])
 
     def __call__(self, grey: Array) -> Array:
-        """(H, W) uint8 → (h, w) uint8."""
-        wide = grey.astype(np.float32)
-        narrow = _weighted(wide.T, self._columns, self._column_weights).T
-        small = np.rint(_weighted(narrow, self._rows, self._row_weights))
-        return np.asarray(small, dtype=np.uint8)
+        """(…, H, W) uint8 → (…, h, w) uint8."""
+        *lead, height, width = grey.shape
+        wide = grey.reshape(-1, height, width).transpose(2, 0, 1).astype(np.float32)  # (W, N, H)
+        narrow = _weighted(wide, self._columns, self._column_weights).transpose(2, 1, 0)  # (H, N, w)
+        small = np.rint(_weighted(np.ascontiguousarray(narrow), self._rows, self._row_weights))  # (h, N, w)
+        return small.astype(np.uint8).transpose(1, 0, 2).reshape(*lead, *small.shape[::2])
 
 
 def _weighted(lines: Array, taps: Array, weights: Array) -> Array:
-    """Sum over taps of weighted lines: (n, m), (k, n'), (k, n') → (n', m), in order."""
-    total: Array = lines[taps[0]] * weights[0][:, None]
+    """Sum over taps of weighted lines: (n, m, …), (k, n'), (k, n') → (n', m, …), in order."""
+    total: Array = lines[taps[0]] * weights[0][:, None, None]
     for tap, weight in zip(taps[1:], weights[1:], strict=True):
-        total += lines[tap] * weight[:, None]
+        total += lines[tap] * weight[:, None, None]
     return total
 
 

@@ -397,6 +397,10 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         """The console's memory, (128,) uint8."""
         return np.asarray(self._ale.getRAM())
 
+    def write_ram(self, address: int, value: int) -> None:
+        """Change a byte of the console's memory; the picture shows it after the next step."""
+        self._ale.setRAM(address, value)
+
     def palette_screen(self) -> Array:
         """The picture as palette indices, (210, 160) uint8 for most games."""
         return self._screens[1].copy() if self._screens else np.asarray(self._ale.getScreen())

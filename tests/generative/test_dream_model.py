@@ -206,7 +206,7 @@ def test_dreamed_contexts_are_the_networks_own_frames(model):
     noise = torch.randn((3, *model.map_shape), generator=torch.Generator().manual_seed(0))
     past = self_fed_context(model.network, frames, acts, noise, 4)
     assert torch.equal(past[:, :2], frames[:, 2:4]), "the older half is real"
-    one = model.network.denoise(noise[:1], model.network.maps(frames[:, :4]), acts[:, :4], 1)
+    one, _ = model.network.denoise(noise[:1], model.network.maps(frames[:, :4]), acts[:, :4], 1)
     assert torch.equal(past[:, 2], one)
 
 

@@ -8,8 +8,9 @@ import generative.dream.world as dream_world
 from generative.data.palette import palette
 from generative.dream.real_contexts import COUNT, real_contexts
 from generative.dream.renderer import DreamRenderer
-from generative.dream.world import Dream, grey
+from generative.dream.world import Dream, DreamedEpisodes, grey
 from generative.dream.world_model import DiffusionWorldModel
+from sim.atari.resize import AreaResize
 from sim.conformance import check_world
 from sim.storage.checkpoints import CheckpointError, load_card
 from sim.vector import ActionError, WorldError
@@ -69,7 +70,8 @@ def test_it_starts_from_frames_that_the_emulator_gave(drift):
     assert all(0 <= count["ball"] <= 1 and count["player"] <= 1 for count in counts)
     world = drift[0].make(4)
     world.reset()
-    assert any(np.array_equal(game.screen(frames[-1]), world.render()) for frames in bank.frames)
+    field = world.render()[24:]  # below the score
+    assert any(np.array_equal(game.screen(frames[-1])[24:], field) for frames in bank.frames)
     starts = {world.reset()[0].tobytes() for _ in range(8)}
     assert len(starts) > 4
 
@@ -78,7 +80,7 @@ def test_an_episode_starts_from_a_given_context(drift):
     frames, actions = (part[7] for part in real_contexts("pong", 4))
     world = drift[0].make(0)
     obs, _ = world.reset(options={"context": (frames, actions)})
-    assert np.array_equal(world.render(), palette("pong").screen(frames[-1]))
+    assert np.array_equal(world.render()[24:], palette("pong").screen(frames[-1])[24:])
     assert len({frame.tobytes() for frame in obs}) == len({frame.tobytes() for frame in frames})
 
 
@@ -105,6 +107,26 @@ def test_the_observation_is_the_emulators_picture_in_grey():
     for _ in range(20):
         world.step(0)
     assert np.array_equal(grey(world.render()), world._ale.getScreenGrayscale())
+
+
+def test_what_is_observed_is_the_emulators_picture_score_included(drift):
+    from sim.atari.world import Atari
+
+    emulator = Atari("pong", repeat_action_probability=0.0).make(0)
+    emulator.reset()
+    for points in ((0, 0), (3, 20)):
+        emulator.write_ram(14, points[0])  # the player's
+        emulator.write_ram(13, points[1])
+        for _ in range(20):
+            emulator.step(2)
+        screen = emulator.render()
+        episodes = DreamedEpisodes(drift[0], drift[1], 1)
+        frame = drift[1].encode(screen)
+        episodes.start(0, 0, (np.stack([frame] * 4), np.zeros(3, np.int64)))
+        episodes.points[0] = points
+        assert np.array_equal(episodes.picture(0), screen)
+        seen = episodes._seen(frame[None], episodes.points)[0]
+        assert np.array_equal(seen, AreaResize((210, 160), (84, 84))(emulator._ale.getScreenGrayscale()))
 
 
 def test_the_game_ends_at_21_points(drift):
