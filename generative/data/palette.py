@@ -118,9 +118,7 @@ class Palette:
         return fields
 
     @staticmethod
-    def _trim(
-        field: Array, number: int, boxes: list[tuple[int, int, int, int]], size: tuple[int, int]
-    ) -> None:
+    def _trim(field: Array, number: int, boxes: list[Box], size: tuple[int, int]) -> None:
         """Make background of the outer lines of objects that are a block larger than the game draws them."""
         height, width = size
         for first, start, last, end in boxes:

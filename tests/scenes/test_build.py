@@ -36,6 +36,18 @@ def test_weights_are_played_by_the_network_that_they_belong_to(scene):
     assert made.ema == 0.5, "all else is the scene's"
 
 
+def test_an_agent_with_normalised_pixels_plays_in_a_scene_without():
+    own, quick = load_scene("pong"), load_scene("pong-quick")
+    world = scene_world(own)
+    worlds = world.make_batch(1, 0)
+    obs, info = worlds.reset()
+    moved = replace(own, agent=replace(own.agent, checkpoint=str(quick.resolve(quick.agent.checkpoint))))
+    played = [build_policy(each, worlds, world, "cpu")[0].act(obs, info)[0] for each in (moved, quick)]
+    worlds.close()
+    assert (played[0].probabilities == played[1].probabilities).all()
+    assert played[0].value == played[1].value, "standardised values are shown as returns in both"
+
+
 def test_what_moves_such_a_player_can_be_told(scene):
     show = SceneShow(scene, device="cpu")
     maps = show.start(7).attribution(False)
